@@ -1,0 +1,73 @@
+/** One control group, as the rest of the engine sees it: cgroup v1 (all its hierarchies together) or v2. cgroups(7). */
+import type { OciResources } from '../spec/oci.ts'
+
+export type CgroupUse = {
+  memory: {
+    /** Bytes in use, page cache included. */
+    usage: number
+    /** Bytes; undefined is no limit. */
+    limit?: number
+    peak?: number
+    swapUsage?: number
+    swapLimit?: number
+    /** memory.stat, as the kernel names its fields. */
+    stat: Record<string, number>
+    /** Times the kernel killed a process of the group for want of memory. */
+    oomKills: number
+    failures: number
+  }
+  cpu: {
+    /** Nanoseconds. */
+    usage: number
+    user: number
+    system: number
+    /** Per processor, v1 only. */
+    perCpu?: number[]
+    /** Microseconds of a period; undefined is no quota. */
+    quota?: number
+    period?: number
+    shares?: number
+    periods: number
+    throttledPeriods: number
+    /** Nanoseconds. */
+    throttledTime: number
+  }
+  pids: { current: number; limit?: number }
+  io: { major: number; minor: number; readBytes: number; writeBytes: number; reads: number; writes: number }[]
+  /** Pressure stall information, where the kernel has it: percent of the last 10 s and 60 s, microseconds in total. */
+  pressure?: Partial<Record<'cpu' | 'memory' | 'io', Partial<Record<'some' | 'full', Pressure>>>>
+}
+
+export type Pressure = { avg10: number; avg60: number; avg300: number; total: number }
+
+export type Cgroup = {
+  readonly version: 1 | 2
+  /** As in OCI's cgroupsPath: `/drydock/ID`. */
+  readonly path: string
+  /** Directories that exist for the group, by v1 controller name; v2 has one, under `unified`. */
+  readonly directories: Readonly<Record<string, string>>
+  /** Creates the group; EEXIST with processes in it is a conflict. Nothing is left behind when it throws. */
+  create(): void
+  /** Applies limits in an order the kernel accepts, also when they shrink or grow. An impossible one throws EngineError. */
+  apply(resources: OciResources): void
+  /** Moves a process in; a caller moves itself with its own pid, before it unshares its cgroup namespace. */
+  enter(pid: number): void
+  /** All processes, of groups below it as well. */
+  processes(): number[]
+  freeze(): void
+  thaw(): void
+  frozen(): boolean
+  /** SIGKILL to everything inside, also what forks meanwhile; returns when all are gone or after `timeout` ms. */
+  kill(timeout: number): void
+  use(): CgroupUse
+  /** Removes the group and those below it; missing is fine. */
+  remove(): void
+}
+
+/** What the machine offers: engine/cgroup/detect.ts finds out, once. */
+export type CgroupHost = {
+  readonly version: 1 | 2
+  /** Controllers that can be used, e.g. `memory`, `cpu`, `pids`. */
+  readonly controllers: readonly string[]
+  group(path: string): Cgroup
+}

@@ -1,0 +1,196 @@
+/** Processes: fork(2), clone3(2), execve(2), waitid(2), pidfd_open(2), prctl(2). */
+
+import { errnoNumbers } from './errno.table.ts'
+import { type Argument, addressOf, declare, declarePlain, declareRaw } from './libc.ffi.ts'
+
+const syscall6 = declare('clone3', 'long syscall(long number, void *args, size_t size, long a, long b, long c)')
+const madvise = declareRaw('int madvise(uintptr_t address, size_t length, int advice)')
+const cExecve = declare('execve', 'int execve(const char *path, const char **argv, const char **envp)', (path) =>
+  JSON.stringify(path),
+)
+const cWaitid = declareRaw('int waitid(int idtype, int id, void *info, int options)')
+const cExit = declarePlain('void _exit(int status)')
+const cKill = declare('kill', 'int kill(int pid, int signal)', (pid, signal) => `${pid} with signal ${signal}`)
+const cSetsid = declare('setsid', 'int setsid()')
+const cPrctl = declare(
+  'prctl',
+  'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+  (option) => `option ${option}`,
+)
+const prctlName = declare('prctl', 'int prctl(int option, const char *name)', () => 'PR_SET_NAME')
+const pidfdCall = declare('pidfd', 'long syscall(long number, long a, long b, void *c, long d)', (_n, a) => `of ${a}`)
+const cGetpid = declarePlain('int getpid()')
+const cGetppid = declarePlain('int getppid()')
+
+const SYS_PIDFD_SEND_SIGNAL = 424
+const SYS_PIDFD_OPEN = 434
+const SYS_CLONE3 = 435
+const MADV_DOFORK = 11
+
+/** Flags of clone3(2) beside the namespace kinds (namespaces.ffi.ts). */
+export const cloneFlags = {
+  CLONE_PIDFD: 0x1000n,
+  CLONE_VFORK: 0x4000n,
+  CLONE_PARENT: 0x8000n,
+  CLONE_INTO_CGROUP: 0x200000000n,
+} as const
+
+type Range = readonly [start: bigint, length: bigint]
+
+const addressSpaceEnd = 0x7ffffffff000n
+
+/**
+ * The whole user address space less the kernel's own mappings, which refuse madvise(2). They are mapped once by
+ * execve(2) and stay where they are, so the answer holds for the process and everything forked from it.
+ *
+ * @param maps the text of /proc/self/maps; proc_pid_maps(5)
+ */
+export function forkableRanges(maps: string): readonly Range[] {
+  const ranges: Range[] = []
+  let start = 0x10000n
+  for (const line of maps.split('\n')) {
+    if (!/\[(vvar|vdso|vvar_vclock|vsyscall)\]|io_uring/.test(line)) continue
+    const [from, to] = line
+      .split(' ', 1)[0]!
+      .split('-')
+      .map((hex) => BigInt(`0x${hex}`)) as [bigint, bigint]
+    if (from >= addressSpaceEnd) continue
+    if (from > start) ranges.push([start, from - start])
+    start = to
+  }
+  ranges.push([start, addressSpaceEnd - start])
+  return ranges
+}
+
+let ranges: readonly Range[] = []
+
+/** Reads the memory map once. Must run before the first `clone`, in a process started with UV_USE_IO_URING=0. */
+export function prepareFork(maps: string): void {
+  ranges = forkableRanges(maps)
+}
+
+/**
+ * V8 marks its heap MADV_DONTFORK; a child without it crashes in its first byte code. Undoes that for every mapping.
+ * ENOMEM only says that there are holes between the mappings.
+ */
+function allowHeapInChild(): void {
+  if (ranges.length === 0) throw new Error('clone: prepareFork has not been called')
+  for (const [start, length] of ranges) {
+    const result = madvise(start, length, MADV_DOFORK)
+    if (result < 0 && result !== -errnoNumbers.ENOMEM) throw new Error(`madvise MADV_DOFORK: errno ${-result}`)
+  }
+}
+
+export type CloneRequest = {
+  /** Namespace kinds and `cloneFlags`, or-ed. */
+  readonly flags: bigint
+  /** A directory descriptor of a cgroup v2; needs CLONE_INTO_CGROUP. */
+  readonly cgroup?: number
+}
+
+const cloneArgs = Buffer.alloc(88)
+const pidfdSlot = Buffer.alloc(8)
+const SIGCHLD = 17n
+
+/**
+ * clone3(2) without a new stack, as fork(2) does it. Returns the child's pid to the parent and 0 to the child.
+ *
+ * Precondition: the process has one thread (`node --single-threaded`) and `prepareFork` has run. The child must not
+ * return to the event loop: it shares libuv's epoll descriptor with its parent. It works with synchronous calls
+ * until `execve` or `exit`.
+ */
+export function clone(request: CloneRequest): { pid: number; pidfd: number } {
+  cloneArgs.fill(0)
+  const wantsPidfd = (request.flags & cloneFlags.CLONE_PIDFD) !== 0n
+  cloneArgs.writeBigUInt64LE(request.flags, 0)
+  if (wantsPidfd) cloneArgs.writeBigUInt64LE(addressOf(pidfdSlot), 8)
+  // With CLONE_PARENT the exit signal must be 0: it is inherited from the caller.
+  if ((request.flags & cloneFlags.CLONE_PARENT) === 0n) cloneArgs.writeBigUInt64LE(SIGCHLD, 32)
+  if (request.cgroup !== undefined) cloneArgs.writeBigUInt64LE(BigInt(request.cgroup), 80)
+  allowHeapInChild()
+  const pid = syscall6(SYS_CLONE3, cloneArgs, 88, 0, 0, 0)
+  return { pid, pidfd: wantsPidfd && pid !== 0 ? pidfdSlot.readInt32LE(0) : -1 }
+}
+
+/** Replaces the program; returns only by throwing. Lists are NULL-terminated here. */
+export function execve(path: string, argv: readonly string[], environment: readonly string[]): never {
+  cExecve(path, [...argv, null], [...environment, null])
+  throw new Error('execve returned')
+}
+
+/** _exit(2): no handlers, no flushing; the only way out of a forked child. */
+export function exit(status: number): never {
+  cExit(status)
+  throw new Error('_exit returned')
+}
+
+export type ChildExit = {
+  pid: number
+  /** 0–255 as exited, or 128 + the signal that ended it. */
+  exitCode: number
+  /** The signal, when one ended it. */
+  signal?: number
+}
+
+const WNOHANG = 1
+const WEXITED = 4
+const CLD_EXITED = 1
+const P_ALL = 0
+const P_PID = 1
+const siginfo = Buffer.alloc(128)
+
+/**
+ * Reaps one child: any (`pid` absent) or a given one. Undefined where none has ended (with `block` false) or there are
+ * no children at all; waitid(2).
+ */
+export function reap(options: { pid?: number; block?: boolean } = {}): ChildExit | undefined {
+  const flags = WEXITED | (options.block === true ? 0 : WNOHANG)
+  let result: number
+  do {
+    siginfo.fill(0)
+    result = cWaitid(options.pid === undefined ? P_ALL : P_PID, options.pid ?? 0, siginfo, flags)
+  } while (result === -errnoNumbers.EINTR)
+  if (result < 0) return undefined
+  const pid = siginfo.readInt32LE(16)
+  if (pid === 0) return undefined
+  const code = siginfo.readInt32LE(8)
+  const status = siginfo.readInt32LE(24)
+  return code === CLD_EXITED ? { pid, exitCode: status } : { pid, exitCode: 128 + status, signal: status }
+}
+
+export const sendSignal = (pid: number, signal: number): void => {
+  cKill(pid, signal)
+}
+
+/** Starts a session with the caller as its leader and no controlling terminal; setsid(2). */
+export const startSession = (): void => {
+  cSetsid()
+}
+
+export const currentPid = (): number => Number(cGetpid())
+export const parentPid = (): number => Number(cGetppid())
+
+/** A descriptor (close-on-exec) that names the process for as long as it is open; pidfd_open(2). */
+export const pidfdOpen = (pid: number): number => pidfdCall(SYS_PIDFD_OPEN, pid, 0, null, 0)
+
+/** pidfd_send_signal(2): cannot hit a later process of the same pid. */
+export const pidfdSendSignal = (pidfd: number, signal: number): void => {
+  pidfdCall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, null, 0)
+}
+
+const PR_SET_PDEATHSIG = 1
+const PR_SET_DUMPABLE = 4
+const PR_SET_NAME = 15
+const PR_SET_CHILD_SUBREAPER = 36
+const PR_SET_NO_NEW_PRIVS = 38
+
+/** A signal to be sent to the caller when its parent thread ends; cleared by a set-user-ID execve. */
+export const setParentDeathSignal = (signal: number): Argument => cPrctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
+/** Not dumpable: /proc/PID is owned by root and closed to ptrace(2) from less privileged processes. */
+export const setDumpable = (dumpable: boolean): Argument => cPrctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0)
+/** Orphans below the caller become its children; PR_SET_CHILD_SUBREAPER(2const). */
+export const becomeSubreaper = (): Argument => cPrctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+/** From here on execve grants nothing; cannot be undone. PR_SET_NO_NEW_PRIVS(2const). */
+export const setNoNewPrivileges = (): Argument => cPrctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+/** The thread's name as ps(1) shows it: at most 15 bytes. */
+export const setProcessName = (name: string): Argument => prctlName(PR_SET_NAME, name)

@@ -1,0 +1,125 @@
+/** Container networks as the lifecycle sees them. */
+
+export type NetworkDriver = 'bridge' | 'host' | 'null'
+
+export type IpamConfig = {
+  Subnet?: string
+  IPRange?: string
+  Gateway?: string
+  AuxiliaryAddresses?: Record<string, string>
+}
+
+export type Network = {
+  /** 64 hex. */
+  id: string
+  name: string
+  driver: NetworkDriver
+  created: string
+  internal: boolean
+  attachable: boolean
+  enableIPv4: boolean
+  enableIPv6: boolean
+  ipam: { Driver: string; Options: Record<string, string>; Config: IpamConfig[] }
+  options: Record<string, string>
+  labels: Record<string, string>
+}
+
+export type PortBinding = { HostIp: string; HostPort: string }
+/** `"80/tcp"` → where it is published; null: exposed only. */
+export type PortMap = Record<string, PortBinding[] | null>
+
+export type EndpointRequest = {
+  networkId: string
+  containerId: string
+  containerName: string
+  /** A path or /proc/PID/ns/net of the container's network namespace. */
+  netnsPath: string
+  ipv4Address?: string
+  ipv6Address?: string
+  macAddress?: string
+  aliases?: string[]
+  ports?: PortMap
+  exposedPorts?: string[]
+  publishAllPorts?: boolean
+}
+
+export type Endpoint = {
+  networkId: string
+  networkName: string
+  endpointId: string
+  interfaceName: string
+  macAddress: string
+  ipAddress: string
+  prefixLength: number
+  gateway: string
+  ipv6Address: string
+  ipv6PrefixLength: number
+  ipv6Gateway: string
+  aliases: string[]
+  /** As bound: wire fact 152. */
+  ports: PortMap
+}
+
+export type InterfaceCounters = Record<
+  string,
+  {
+    rx_bytes: number
+    rx_packets: number
+    rx_errors: number
+    rx_dropped: number
+    tx_bytes: number
+    tx_packets: number
+    tx_errors: number
+    tx_dropped: number
+  }
+>
+
+export type CreateNetwork = {
+  name: string
+  driver?: string
+  internal?: boolean
+  attachable?: boolean
+  enableIPv4?: boolean
+  enableIPv6?: boolean
+  ipam?: { Driver?: string; Options?: Record<string, string>; Config?: IpamConfig[] }
+  options?: Record<string, string>
+  labels?: Record<string, string>
+}
+
+export type Networks = {
+  /** By id, name or id prefix; wire fact 64. */
+  get(reference: string): Network
+  list(): Network[]
+  create(request: CreateNetwork): Promise<Network>
+  /** forbidden for the predefined ones and for one with endpoints. */
+  remove(reference: string): Promise<void>
+  endpoints(networkId: string): Endpoint[]
+  /** The containers' ids on a network. */
+  members(networkId: string): { containerId: string; containerName: string; endpoint: Endpoint }[]
+  /** A new, empty network namespace with `lo` up, kept by a bind mount under the exec root. */
+  createNamespace(containerId: string): Promise<string>
+  removeNamespace(containerId: string): Promise<void>
+  /** Address, link, routes, ports; all or nothing. The error names the port that is taken (wire fact 152). */
+  attach(request: EndpointRequest): Promise<Endpoint>
+  /** Gives back address, link and ports; missing is fine. Works when the namespace is gone. */
+  detach(containerId: string, networkId?: string): Promise<void>
+  /** /etc/hosts, /etc/hostname and /etc/resolv.conf for a container's endpoints. */
+  files(request: NameFiles): { hosts: string; hostname: string; resolvConf: string }
+  counters(netnsPath: string): InterfaceCounters
+  /** A TCP connection to 127.0.0.1:port as seen inside the namespace. */
+  dial(netnsPath: string, port: number): Promise<import('node:net').Socket>
+  /** Makes kernel state match the database after a restart: bridges and rules again, leftovers of dead containers gone. */
+  recover(live: ReadonlySet<string>): Promise<void>
+}
+
+export type NameFiles = {
+  hostname: string
+  domainname: string
+  endpoints: Endpoint[]
+  extraHosts: string[]
+  dns: string[]
+  dnsSearch: string[]
+  dnsOptions: string[]
+  /** Host network: the host's own files, with the extra hosts. */
+  hostNetwork: boolean
+}

@@ -1,0 +1,49 @@
+/**
+ * Writable views over image layers. A snapshot is a directory of the store plus a row of the database; what it takes
+ * to see it as a file system is a list of mounts, made inside the container's own mount namespace, so that nothing is
+ * mounted on the host and a killed daemon leaves no mount behind.
+ */
+
+/** One overlay(7) mount; paths are absolute. `lower` is topmost first. Without `upper` the mount is read-only. */
+export type OverlayMount = {
+  /** Where, inside the root: `/` first, then below it. */
+  readonly target: string
+  readonly lower: readonly string[]
+  readonly upper?: string
+  readonly work?: string
+}
+
+export type SnapshotUsage = { bytes: number; inodes: number }
+
+export type Snapshotter = {
+  /** Makes the writable snapshot `key` on top of the chain (OCI chain id; undefined: empty root). conflict if it exists. */
+  prepare(key: string, chainId: string | undefined): Promise<readonly OverlayMount[]>
+  /** The mounts of an existing snapshot. not-found otherwise. */
+  mounts(key: string): readonly OverlayMount[]
+  /** Mounts that show a committed chain read-only. */
+  view(chainId: string): readonly OverlayMount[]
+  /** Bytes and inodes of what was written into it. */
+  usage(key: string): Promise<SnapshotUsage>
+  /** Where the writes of the snapshot are, by target: for diff and commit. */
+  uppers(key: string): readonly { target: string; upper: string; lower: readonly string[] }[]
+  /** Forgets and deletes; missing is fine. Safe to repeat after a crash. */
+  remove(key: string): Promise<void>
+  /** Has this chain been unpacked? */
+  has(chainId: string): boolean
+  /**
+   * Starts a layer: the returned directory is filled by the caller; `commit` gives it its chain id durably, `discard`
+   * drops it. A layer that another caller committed meanwhile wins and this one is dropped.
+   */
+  stage(parent: string | undefined): Promise<StagedLayer>
+  /** Removes committed chains for which `used` is false, never one that a snapshot or another chain stands on. Bytes freed. */
+  collect(used: (chainId: string) => boolean): Promise<number>
+}
+
+export type StagedLayer = {
+  /** Absolute path of the layer's directory (overlay's lower form: whiteouts are 0:0 character devices). */
+  readonly directory: string
+  /** Directories of the layers below, topmost first. */
+  readonly lower: readonly string[]
+  commit(chainId: string): Promise<void>
+  discard(): Promise<void>
+}

@@ -1,0 +1,142 @@
+/** The OCI runtime configuration (runtime-spec 1.2, config.md and config-linux.md) as data: the parts Linux uses. */
+
+export type OciNamespaceType = 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user' | 'cgroup' | 'time'
+
+export type OciMount = {
+  destination: string
+  type?: string
+  source?: string
+  options?: string[]
+  uidMappings?: OciIdMapping[]
+  gidMappings?: OciIdMapping[]
+}
+
+export type OciIdMapping = { containerID: number; hostID: number; size: number }
+
+export type OciUser = { uid: number; gid: number; umask?: number; additionalGids?: number[] }
+
+export type OciCapabilities = {
+  bounding?: string[]
+  effective?: string[]
+  inheritable?: string[]
+  permitted?: string[]
+  ambient?: string[]
+}
+
+export type OciRlimit = { type: string; hard: number; soft: number }
+
+export type OciProcess = {
+  terminal?: boolean
+  consoleSize?: { height: number; width: number }
+  user: OciUser
+  args: string[]
+  env?: string[]
+  cwd: string
+  capabilities?: OciCapabilities
+  rlimits?: OciRlimit[]
+  noNewPrivileges?: boolean
+  apparmorProfile?: string
+  selinuxLabel?: string
+  oomScoreAdj?: number
+}
+
+export type OciDevice = {
+  type: 'c' | 'b' | 'u' | 'p'
+  path: string
+  major?: number
+  minor?: number
+  fileMode?: number
+  uid?: number
+  gid?: number
+}
+
+export type OciDeviceRule = {
+  allow: boolean
+  type?: 'a' | 'c' | 'b'
+  /** Absent: any. */
+  major?: number
+  minor?: number
+  /** Letters of `rwm`; absent: all three. */
+  access?: string
+}
+
+export type OciThrottle = { major: number; minor: number; rate: number }
+
+/** config-linux.md, "Control groups". Sizes in bytes, times in microseconds. */
+export type OciResources = {
+  devices?: OciDeviceRule[]
+  memory?: {
+    limit?: number
+    reservation?: number
+    /** Memory plus swap, as cgroup v1 counts; -1 is no limit. */
+    swap?: number
+    swappiness?: number
+    disableOOMKiller?: boolean
+  }
+  cpu?: {
+    shares?: number
+    quota?: number
+    period?: number
+    realtimeRuntime?: number
+    realtimePeriod?: number
+    cpus?: string
+    mems?: string
+  }
+  pids?: { limit: number }
+  blockIO?: {
+    weight?: number
+    weightDevice?: { major: number; minor: number; weight: number }[]
+    throttleReadBpsDevice?: OciThrottle[]
+    throttleWriteBpsDevice?: OciThrottle[]
+    throttleReadIOPSDevice?: OciThrottle[]
+    throttleWriteIOPSDevice?: OciThrottle[]
+  }
+  hugepageLimits?: { pageSize: string; limit: number }[]
+  unified?: Record<string, string>
+}
+
+export type OciSeccompArgument = { index: number; value: number; valueTwo?: number; op: string }
+
+export type OciSeccomp = {
+  defaultAction: string
+  defaultErrnoRet?: number
+  architectures?: string[]
+  flags?: string[]
+  listenerPath?: string
+  listenerMetadata?: string
+  syscalls?: { names: string[]; action: string; errnoRet?: number; args?: OciSeccompArgument[] }[]
+}
+
+export type OciHook = { path: string; args?: string[]; env?: string[]; timeout?: number }
+
+export type OciHooks = Partial<
+  Record<'prestart' | 'createRuntime' | 'createContainer' | 'startContainer' | 'poststart' | 'poststop', OciHook[]>
+>
+
+export type OciLinux = {
+  namespaces?: { type: OciNamespaceType; path?: string }[]
+  uidMappings?: OciIdMapping[]
+  gidMappings?: OciIdMapping[]
+  timeOffsets?: Record<string, { secs?: number; nanosecs?: number }>
+  devices?: OciDevice[]
+  cgroupsPath?: string
+  resources?: OciResources
+  rootfsPropagation?: string
+  seccomp?: OciSeccomp
+  sysctl?: Record<string, string>
+  maskedPaths?: string[]
+  readonlyPaths?: string[]
+  mountLabel?: string
+}
+
+export type OciSpec = {
+  ociVersion: string
+  hostname?: string
+  domainname?: string
+  root: { path: string; readonly?: boolean }
+  process?: OciProcess
+  mounts?: OciMount[]
+  hooks?: OciHooks
+  linux?: OciLinux
+  annotations?: Record<string, string>
+}
