@@ -1,0 +1,143 @@
+/** Who a process is and what it may: setresuid(2), setgroups(2), capset(2), prctl(2), prlimit(2). */
+import { capabilityNumbers } from './capabilities.table.ts'
+import { errnoNumbers } from './errno.table.ts'
+import { declare, declarePlain, declareRaw } from './libc.ffi.ts'
+
+// The thread has no siblings (forked, single-threaded), so libc's wrappers and the kernel's calls agree.
+const cSetresuid = declare(
+  'setresuid',
+  'int setresuid(unsigned int r, unsigned int e, unsigned int s)',
+  (uid) => `${uid}`,
+)
+const cSetresgid = declare(
+  'setresgid',
+  'int setresgid(unsigned int r, unsigned int e, unsigned int s)',
+  (gid) => `${gid}`,
+)
+const cSetgroups = declare('setgroups', 'int setgroups(size_t count, void *list)', (count) => `of ${count}`)
+const cCapset = declare('capset', 'int capset(void *header, void *data)')
+const cPrctl = declare(
+  'prctl',
+  'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+  (option, a, b) => `option ${option} (${a}, ${b})`,
+)
+const cPrctlRaw = declareRaw(
+  'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+)
+const cPrlimit = declare(
+  'prlimit',
+  'int prlimit(int pid, int resource, void *limit, void *old)',
+  (pid, resource) => `${resource} of ${pid}`,
+)
+const cUmask = declarePlain('unsigned int umask(unsigned int mask)')
+
+const PR_SET_KEEPCAPS = 8
+const PR_CAPBSET_READ = 23
+const PR_CAPBSET_DROP = 24
+const PR_CAP_AMBIENT = 47
+const PR_CAP_AMBIENT_RAISE = 2
+const PR_CAP_AMBIENT_CLEAR_ALL = 4
+const LINUX_CAPABILITY_VERSION_3 = 0x20080522
+
+export type CapabilitySets = { effective: bigint; permitted: bigint; inheritable: bigint }
+
+/** The bit mask of capability names; unknown names throw, as the kernel could not enforce them. */
+export function capabilityMask(names: readonly string[]): bigint {
+  let mask = 0n
+  for (const name of names) {
+    const number = (capabilityNumbers as Record<string, number>)[name]
+    if (number === undefined) throw new Error(`unknown capability ${JSON.stringify(name)}; capabilities(7)`)
+    mask |= 1n << BigInt(number)
+  }
+  return mask
+}
+
+let last: number | undefined
+
+/** The highest capability this kernel knows, so that one older than our table still works. */
+export function lastCapability(): number {
+  if (last !== undefined) return last
+  let number = 0
+  while (number < 63 && cPrctlRaw(PR_CAPBSET_READ, number + 1, 0, 0, 0) >= 0) number += 1
+  last = number
+  return number
+}
+
+/** Takes away for good, from the bounding set, all that is not in `keep`. */
+export function dropBoundingExcept(keep: bigint): void {
+  for (let number = 0; number <= lastCapability(); number += 1)
+    if ((keep & (1n << BigInt(number))) === 0n) cPrctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+}
+
+/** The caller's own sets; what the kernel does not know is left out. capset(2). */
+export function setCapabilities(sets: CapabilitySets): void {
+  const known = (1n << BigInt(lastCapability() + 1)) - 1n
+  const header = Buffer.alloc(8)
+  header.writeUInt32LE(LINUX_CAPABILITY_VERSION_3, 0)
+  const data = Buffer.alloc(24)
+  for (const [index, mask] of [sets.effective, sets.permitted, sets.inheritable].entries()) {
+    data.writeUInt32LE(Number(mask & known & 0xffffffffn), index * 4)
+    data.writeUInt32LE(Number((mask & known) >> 32n), 12 + index * 4)
+  }
+  cCapset(header, data)
+}
+
+/** Exactly these ambient ones; each must be permitted and inheritable already. */
+export function setAmbient(mask: bigint): void {
+  const cleared = cPrctlRaw(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+  if (cleared < 0 && cleared !== -errnoNumbers.EINVAL)
+    throw new Error(`prctl PR_CAP_AMBIENT_CLEAR_ALL: errno ${-cleared}`)
+  for (let number = 0; number <= lastCapability(); number += 1)
+    if ((mask & (1n << BigInt(number))) !== 0n) cPrctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0)
+}
+
+/** Whether permitted capabilities outlive the change away from user 0; cleared by execve. */
+export const keepCapabilities = (keep: boolean): void => {
+  cPrctl(PR_SET_KEEPCAPS, keep ? 1 : 0, 0, 0, 0)
+}
+
+export const setUser = (uid: number): void => {
+  cSetresuid(uid, uid, uid)
+}
+
+export const setGroup = (gid: number): void => {
+  cSetresgid(gid, gid, gid)
+}
+
+export function setSupplementaryGroups(gids: readonly number[]): void {
+  const list = Buffer.alloc(Math.max(gids.length * 4, 4))
+  for (const [index, gid] of gids.entries()) list.writeUInt32LE(gid, index * 4)
+  cSetgroups(gids.length, list)
+}
+
+/** getrlimit(2) resources by the OCI name. */
+export const resourceLimits: Readonly<Record<string, number>> = {
+  RLIMIT_CPU: 0,
+  RLIMIT_FSIZE: 1,
+  RLIMIT_DATA: 2,
+  RLIMIT_STACK: 3,
+  RLIMIT_CORE: 4,
+  RLIMIT_RSS: 5,
+  RLIMIT_NPROC: 6,
+  RLIMIT_NOFILE: 7,
+  RLIMIT_MEMLOCK: 8,
+  RLIMIT_AS: 9,
+  RLIMIT_LOCKS: 10,
+  RLIMIT_SIGPENDING: 11,
+  RLIMIT_MSGQUEUE: 12,
+  RLIMIT_NICE: 13,
+  RLIMIT_RTPRIO: 14,
+  RLIMIT_RTTIME: 15,
+}
+
+/** -1 is no limit. `pid` 0 is the caller. */
+export function setResourceLimit(pid: number, resource: number, soft: number, hard: number): void {
+  const limit = Buffer.alloc(16)
+  limit.writeBigUInt64LE(BigInt.asUintN(64, BigInt(soft)), 0)
+  limit.writeBigUInt64LE(BigInt.asUintN(64, BigInt(hard)), 8)
+  cPrlimit(pid, resource, limit, null)
+}
+
+export const setFileCreationMask = (mask: number): void => {
+  cUmask(mask)
+}

@@ -1,0 +1,48 @@
+/** Signals: sigprocmask(2), signalfd(2), dispositions. */
+import { declare, declarePlain } from './libc.ffi.ts'
+import { signalNumbers } from './signals.table.ts'
+
+// The libc wrapper hides the two real-time signals it uses itself; the raw call takes the kernel's 8-byte mask.
+const cSigprocmask = declare('sigprocmask', 'int pthread_sigmask(int how, void *set, void *old)')
+const cSignalfd = declare('signalfd', 'int signalfd(int fd, void *mask, int flags)')
+const cSignal = declarePlain('intptr_t signal(int number, intptr_t handler)')
+
+const SIG_BLOCK = 0
+const SIG_SETMASK = 2
+const SFD_NONBLOCK = 0o4000
+const SFD_CLOEXEC = 0o2000000
+const SIG_DFL = 0
+const SIG_IGN = 1
+
+/** glibc's sigset_t is 128 bytes; the kernel uses the first 8. */
+const setOf = (signals: readonly number[]): Buffer => {
+  const set = Buffer.alloc(128)
+  let mask = 0n
+  for (const signal of signals) mask |= 1n << BigInt(signal - 1)
+  set.writeBigUInt64LE(mask, 0)
+  return set
+}
+
+/** Holds signals back, to be read from a `signalDescriptor`. */
+export const blockSignals = (signals: readonly number[]): void => {
+  cSigprocmask(SIG_BLOCK, setOf(signals), null)
+}
+
+/** A descriptor that becomes readable when one of the (blocked) signals is pending; signalfd(2). */
+export const signalDescriptor = (signals: readonly number[]): number =>
+  cSignalfd(-1, setOf(signals), SFD_NONBLOCK | SFD_CLOEXEC)
+
+/**
+ * Gives a process about to execve what a fresh program expects: nothing blocked, every disposition the default.
+ * Ignored signals are inherited through execve(2), and Node ignores SIGPIPE.
+ */
+export function resetSignals(): void {
+  for (let signal = 1; signal <= 64; signal += 1)
+    if (signal !== signalNumbers.SIGKILL && signal !== signalNumbers.SIGSTOP && signal !== 32 && signal !== 33)
+      cSignal(signal, SIG_DFL)
+  cSigprocmask(SIG_SETMASK, setOf([]), null)
+}
+
+export const ignoreSignal = (signal: number): void => {
+  cSignal(signal, SIG_IGN)
+}
