@@ -7,9 +7,9 @@ export const ladder: readonly (readonly string[])[] = [
   ['trace', 'spec'],
   ['kernel'],
   ['cgroup'],
+  ['snapshots'],
   ['runtime'],
   ['shim'],
-  ['snapshots'],
   ['images', 'network', 'volumes'],
   ['lifecycle'],
   ['build'],
@@ -21,6 +21,9 @@ export const ladder: readonly (readonly string[])[] = [
 export const reserved: readonly { module: string; importers: readonly string[] }[] = [
   { module: 'vscode', importers: ['extension/', 'test/extension/'] },
   { module: 'koffi', importers: ['engine/kernel/*.ffi.ts'] },
-  { module: 'node:child_process', importers: ['engine/shim/spawner-client.ts', 'extension/', 'test/'] },
+  {
+    module: 'node:child_process',
+    importers: ['engine/shim/spawner-client.ts', 'engine/cli/setup', 'extension/', 'test/'],
+  },
   { module: 'node:sqlite', importers: ['engine/base/database.ts', 'test/'] },
 ]

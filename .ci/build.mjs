@@ -1,0 +1,105 @@
+/**
+ * Builds what is shipped: dist/engine (Node bundles, with koffi beside them because its binary can't be bundled),
+ * dist/extension, dist/webview. Does nothing when no source has changed since the last time.
+ */
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { root } from './toolchain.mjs'
+
+const output = join(root, 'dist')
+const stamp = join(output, '.stamp')
+
+/** Programs of the engine: name in dist/engine → source. main is the daemon and the command line. */
+const engineEntries = { main: 'engine/main.ts', spawner: 'engine/shim/spawner.ts' }
+
+function* filesBelow(directory) {
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name)
+    if (entry.isDirectory()) yield* filesBelow(path)
+    else yield path
+  }
+}
+
+/** Changes when a source, a package or this file does: names, sizes and times, not contents, to stay quick. */
+function fingerprint() {
+  const hash = createHash('sha256')
+  const inputs = ['engine', 'extension', 'webview'].flatMap((name) => [...filesBelow(join(root, name))])
+  for (const path of [
+    ...inputs,
+    join(root, 'package.json'),
+    join(root, 'package-lock.json'),
+    fileURLToPath(import.meta.url),
+  ]) {
+    const { size, mtimeMs } = statSync(path)
+    hash.update(`${relative(root, path)} ${size} ${mtimeMs}\n`)
+  }
+  return hash.digest('hex')
+}
+
+const existing = (entries) =>
+  Object.fromEntries(Object.entries(entries).filter(([, source]) => existsSync(join(root, source))))
+
+/** CommonJS packages inside of an ES module bundle still call require for Node's own modules. */
+const banner = {
+  js: "import { createRequire as drydockRequire } from 'node:module'; const require = drydockRequire(import.meta.url);",
+}
+
+const shared = { absWorkingDir: root, bundle: true, sourcemap: 'linked', logLevel: 'warning', legalComments: 'none' }
+
+function buildEngine(esbuild) {
+  const entryPoints = existing(engineEntries)
+  if (Object.keys(entryPoints).length === 0) return
+  const options = { platform: 'node', target: 'node22', format: 'esm', external: ['koffi'], banner }
+  return esbuild.build({ ...shared, ...options, entryPoints, outdir: 'dist/engine' })
+}
+
+function buildExtension(esbuild) {
+  const entryPoints = existing({ main: 'extension/main.ts' })
+  if (Object.keys(entryPoints).length === 0) return
+  const options = { platform: 'node', target: 'node22', format: 'esm', external: ['vscode'], banner }
+  return esbuild.build({ ...shared, ...options, entryPoints, outdir: 'dist/extension' })
+}
+
+function buildPages(esbuild) {
+  const names = readdirSync(join(root, 'webview'), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  const entryPoints = existing(Object.fromEntries(names.map(({ name }) => [name, `webview/${name}/main.ts`])))
+  if (Object.keys(entryPoints).length === 0) return
+  const options = { platform: 'browser', target: 'chrome140', format: 'iife', loader: { '.svg': 'dataurl' } }
+  return esbuild.build({ ...shared, ...options, entryPoints, outdir: 'dist/webview' })
+}
+
+/** koffi's JavaScript and its binary for `arch`, without sources and documentation, where Node resolves it from `directory`. */
+export function copyKoffi(directory, arch = process.arch, packages = join(root, 'node_modules')) {
+  const modules = join(directory, 'node_modules')
+  const source = join(root, 'node_modules', 'koffi')
+  const wanted = (path) =>
+    statSync(path).isDirectory()
+      ? !/^(doc|lib|vendor)\b/.test(relative(source, path))
+      : /\.(js|cjs|json)$|LICENSE/.test(path) && !path.endsWith('cnoke.cjs')
+  cpSync(source, join(modules, 'koffi'), { recursive: true, filter: wanted })
+  const binary = join('@koromix', `koffi-linux-${arch}`)
+  cpSync(join(packages, binary), join(modules, binary), { recursive: true })
+}
+
+/** Answers whether anything had to be built. */
+export async function build() {
+  const wanted = fingerprint()
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return false
+  const { default: esbuild } = await import('esbuild')
+  mkdirSync(join(output, 'engine'), { recursive: true })
+  await Promise.all([buildEngine(esbuild), buildExtension(esbuild), buildPages(esbuild)])
+  copyKoffi(join(output, 'engine'))
+  writeFileSync(`${stamp}.new`, wanted)
+  renameSync(`${stamp}.new`, stamp)
+  return true
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const start = performance.now()
+  const built = await build()
+  console.log(
+    built ? `built in ${Math.round(performance.now() - start)} ms` : 'nothing has changed since the last build',
+  )
+}
