@@ -1,0 +1,36 @@
+/** Where every container's config begins. */
+import { defaultCapabilities } from './capabilities.table.ts'
+import {
+  defaultDeviceRules,
+  defaultMaskedPaths,
+  defaultMounts,
+  defaultNamespaces,
+  defaultReadonlyPaths,
+} from './defaults.table.ts'
+import type { OciSpec } from './oci.ts'
+
+const defaultConfig: OciSpec = {
+  ociVersion: '1.2.0',
+  root: { path: 'rootfs' },
+  process: {
+    user: { uid: 0, gid: 0 },
+    args: [],
+    env: [],
+    cwd: '/',
+    capabilities: {
+      bounding: [...defaultCapabilities],
+      effective: [...defaultCapabilities],
+      permitted: [...defaultCapabilities],
+    },
+  },
+  mounts: [...defaultMounts],
+  linux: {
+    namespaces: defaultNamespaces.map((type) => ({ type })),
+    maskedPaths: [...defaultMaskedPaths],
+    readonlyPaths: [...defaultReadonlyPaths],
+    resources: { devices: [...defaultDeviceRules] },
+  },
+}
+
+/** A config of one's own, isolated as Docker isolates by default; seccomp and cgroup path are for steps to add. */
+export const defaults = (): OciSpec => structuredClone(defaultConfig)
