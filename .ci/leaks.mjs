@@ -1,0 +1,98 @@
+/**
+ * What tests may leave behind on the machine: mounts, interfaces, control groups, namespaces, processes, temporary
+ * files. Taken before and after; processes of the run itself are known by a word in their environment.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const list = (directory) => {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
+const text = (path) => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+const processes = () => list('/proc').filter((name) => /^\d+$/.test(name))
+
+const mounts = () =>
+  text('/proc/self/mountinfo')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => {
+      const fields = line.split(' ')
+      return `mount ${fields[4]} (${fields[fields.indexOf('-') + 1]})`
+    })
+
+function controlGroups() {
+  const found = []
+  const below = (directory) => {
+    for (const name of list(directory)) {
+      const path = join(directory, name)
+      if (/^drydock/.test(name) && list(path).length > 0) found.push(`control group ${path}`)
+    }
+  }
+  below('/sys/fs/cgroup')
+  for (const hierarchy of list('/sys/fs/cgroup')) below(join('/sys/fs/cgroup', hierarchy))
+  return found
+}
+
+/** One entry for each, however many are in it, with somebody who is. */
+function namespaces() {
+  const found = new Map()
+  for (const pid of processes())
+    for (const kind of ['mnt', 'net', 'pid', 'ipc', 'uts', 'user', 'cgroup']) {
+      try {
+        const name = readlinkSync(`/proc/${pid}/ns/${kind}`)
+        if (!found.has(name))
+          found.set(name, `namespace ${name} of process ${pid} (${text(`/proc/${pid}/comm`).trim()})`)
+      } catch {
+        // Ended since, or of another user.
+      }
+    }
+  return found
+}
+
+const ownProcesses = (word) =>
+  processes()
+    .filter((pid) => Number(pid) !== process.pid && text(`/proc/${pid}/environ`).includes(word))
+    .map((pid) => `process ${pid} (${text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim().slice(0, 120)})`)
+
+const temporaries = () =>
+  list(tmpdir())
+    .filter((name) => name.startsWith('drydock-'))
+    .map((name) => `temporary ${join(tmpdir(), name)}`)
+
+const interfaces = () => list('/sys/class/net').map((name) => `interface ${name}`)
+
+const take = () => ({
+  things: [...mounts(), ...controlGroups(), ...interfaces(), ...temporaries()],
+  namespaces: namespaces(),
+})
+
+/** Answers a function that lists what is there now and was not when this was called. */
+export function watchForLeaks(word) {
+  const before = take()
+  return () => {
+    const after = take()
+    const known = [...before.things]
+    const fresh = after.things.filter((thing) => {
+      const at = known.indexOf(thing)
+      if (at >= 0) known.splice(at, 1)
+      return at < 0
+    })
+    const spaces = [...after.namespaces]
+      .filter(([name]) => !before.namespaces.has(name))
+      .map(([, sentence]) => sentence)
+    return [...fresh, ...spaces, ...ownProcesses(word)]
+  }
+}
