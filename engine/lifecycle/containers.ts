@@ -123,6 +123,10 @@ export type Containers = {
     filter: (container: Container) => boolean
     dryRun?: boolean
   }): Promise<{ ids: string[]; bytes: number }>
+  /** Adds an endpoint on a network, live when the container runs; forbidden for host and container modes. Wire fact 154. */
+  connect(reference: string, network: string, settings: EndpointSettings): Promise<void>
+  /** Takes it off again. `force`: also when the container is gone. */
+  disconnect(reference: string, network: string, force: boolean): Promise<void>
   createExec(reference: string, request: CreateExec): Promise<string>
   /** The stream of an attached exec; undefined when detached. Resolves after the process has started. */
   startExec(execId: string, options: StartExec): Promise<Duplex | undefined>
