@@ -1,0 +1,87 @@
+import { StringDecoder } from 'node:string_decoder'
+import { messageOf } from '../engine-client/errors.ts'
+import { payloads } from '../engine-client/frames.ts'
+import type { Hijacked } from '../engine-client/transport.ts'
+
+export type Size = { columns: number; rows: number }
+
+/** A process with a terminal of its own, somewhere in the engine. */
+export type ConsoleProcess = {
+  /** Starts it; the connection has been open since before its first byte of output. */
+  open(size: Size | undefined): Promise<Hijacked>
+  resize(size: Size): Promise<void>
+  /** After the output's end. Null where nobody knows. */
+  exitCode(): Promise<number | null>
+  /** The terminal is gone: nobody will look at the process any more. */
+  closed(): Promise<void>
+}
+
+export type ConsoleOutput = {
+  write(text: string): void
+  /** The process and its output have come to their end. */
+  ended(exitCode: number | null): void
+  failed(error: unknown): void
+}
+
+/** Joins a process and a terminal: bytes to text, size changes in order, one end. */
+export class Console {
+  readonly #process: ConsoleProcess
+  readonly #output: ConsoleOutput
+  #connection: Hijacked | undefined
+  #typedAhead = ''
+  #size: Size | undefined
+  #resizing: Promise<void> = Promise.resolve()
+  #closed = false
+
+  constructor(process: ConsoleProcess, output: ConsoleOutput) {
+    this.#process = process
+    this.#output = output
+  }
+
+  async open(size: Size | undefined): Promise<void> {
+    this.#size = size
+    try {
+      const connection = await this.#process.open(size)
+      this.#connection = connection
+      connection.socket.on('error', () => connection.socket.destroy())
+      if (this.#closed) {
+        connection.socket.destroy()
+        return
+      }
+      if (this.#typedAhead) connection.socket.write(this.#typedAhead)
+      if (this.#size) this.resize(this.#size)
+      await this.#pump(connection)
+      if (!this.#closed) this.#output.ended(await this.#process.exitCode())
+    } catch (error) {
+      if (!this.#closed) this.#output.failed(error)
+    }
+  }
+
+  input(text: string): void {
+    if (!this.#connection) this.#typedAhead += text
+    else if (this.#connection.socket.writable) this.#connection.socket.write(text)
+  }
+
+  /** A process that is just ending can't be resized: that is no failure. */
+  resize(size: Size): void {
+    this.#size = size
+    if (!this.#connection) return
+    this.#resizing = this.#resizing.then(() => this.#process.resize(size)).catch(() => undefined)
+  }
+
+  /** Resolves when the process has been seen to. Rejects where that failed. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#connection?.socket.destroy()
+    await this.#process.closed()
+  }
+
+  async #pump({ socket, multiplexed }: Hijacked): Promise<void> {
+    const decoder = new StringDecoder('utf8')
+    try {
+      for await (const chunk of payloads(socket, multiplexed)) this.#output.write(decoder.write(Buffer.from(chunk)))
+    } catch (error) {
+      if (!this.#closed) this.#output.write(`\r\n${messageOf(error)}\r\n`)
+    }
+  }
+}

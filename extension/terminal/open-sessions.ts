@@ -1,0 +1,21 @@
+import { messageOf } from '../engine-client/errors.ts'
+
+/** What is still to be cleaned up after when the window closes: a container for each terminal that is open. */
+export class OpenSessions {
+  readonly #cleanups = new Set<() => Promise<void>>()
+
+  /** Returns the clean-up as a function that works once. */
+  add(cleanup: () => Promise<void>): () => Promise<void> {
+    const once = async (): Promise<void> => {
+      if (this.#cleanups.delete(once)) await cleanup()
+    }
+    this.#cleanups.add(once)
+    return once
+  }
+
+  /** Cleans up after all of them at the same time; resolves with what failed. */
+  async closeAll(): Promise<string[]> {
+    const results = await Promise.allSettled([...this.#cleanups].map((cleanup) => cleanup()))
+    return results.flatMap((result) => (result.status === 'rejected' ? [messageOf(result.reason)] : []))
+  }
+}

@@ -1,0 +1,76 @@
+import type { EngineClient } from '../engine-client/client.ts'
+import { ApiError } from '../engine-client/errors.ts'
+import type { ConsoleProcess, Size } from './console.ts'
+
+/** Seconds that a process has between the request to end and the kill. */
+const grace = 3
+
+/** The first process of a container that was created and not started. `closed` is what becomes of the container. */
+export function firstProcess(client: EngineClient, id: string, closed: () => Promise<void>): ConsoleProcess {
+  let exit: Promise<number | null> = Promise.resolve(null)
+  const resize = (size: Size): Promise<void> => client.containers.resize(id, size.columns, size.rows)
+  return {
+    open: async (size) => {
+      const connection = await client.containers.attach(id)
+      exit = client.containers.wait(id).then(
+        (answer) => answer.StatusCode,
+        () => null,
+      )
+      try {
+        await client.containers.act(id, 'start')
+      } catch (error) {
+        connection.socket.destroy()
+        throw error
+      }
+      if (size) await resize(size).catch(() => undefined)
+      return connection
+    },
+    resize,
+    exitCode: () => exit,
+    closed,
+  }
+}
+
+/** Stops a container as its terminal closes, and removes it unless it is to be kept. */
+export async function leaveContainer(client: EngineClient, id: string, keep: boolean): Promise<void> {
+  try {
+    await client.containers.stop(id, grace)
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 404)) throw error
+  }
+  if (!keep) await client.containers.remove(id, true)
+}
+
+const shells = [
+  '/bin/bash',
+  '/usr/bin/bash',
+  '/usr/local/bin/bash',
+  '/bin/sh',
+  '/bin/ash',
+  '/usr/bin/sh',
+  '/busybox/sh',
+]
+
+/** The best shell that the container's file system has. Undefined: it has none. */
+export async function findShell(client: EngineClient, id: string): Promise<string | undefined> {
+  for (const shell of shells) if (await client.containers.hasPath(id, shell)) return shell
+  return undefined
+}
+
+/** A shell beside the container's own processes. It ends with its terminal. */
+export function shellProcess(client: EngineClient, containerId: string, shell: string): ConsoleProcess {
+  let execId = ''
+  return {
+    open: async (size) => {
+      const streams = { AttachStdin: true, AttachStdout: true, AttachStderr: true }
+      const consoleSize: [number, number] | undefined = size && [size.rows, size.columns]
+      const sized = consoleSize ? { ConsoleSize: consoleSize } : {}
+      const body = { ...streams, ...sized, Tty: true, Cmd: [shell], Env: ['TERM=xterm-256color'] }
+      execId = (await client.exec.create(containerId, body)).Id
+      return client.exec.start(execId, { Tty: true, ...sized })
+    },
+    resize: ({ columns, rows }) => client.exec.resize(execId, columns, rows),
+    exitCode: async () => (await client.exec.inspect(execId)).ExitCode,
+    closed: async () => undefined,
+  }
+}
