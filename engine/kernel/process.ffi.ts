@@ -194,3 +194,9 @@ export const becomeSubreaper = (): Argument => cPrctl(PR_SET_CHILD_SUBREAPER, 1,
 export const setNoNewPrivileges = (): Argument => cPrctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 /** The thread's name as ps(1) shows it: at most 15 bytes. */
 export const setProcessName = (name: string): Argument => prctlName(PR_SET_NAME, name)
+
+const SYS_PIDFD_GETFD = 438
+
+/** A copy (close-on-exec) of another process's descriptor; needs the right to trace it. pidfd_getfd(2), Linux 5.6. */
+export const borrowDescriptor = (pidfd: number, descriptor: number): number =>
+  pidfdCall(SYS_PIDFD_GETFD, pidfd, descriptor, null, 0)

@@ -1,0 +1,123 @@
+/**
+ * From the powers of the engine to those of the container's process. The order is forced: each step needs a power
+ * that a later one gives up; capabilities(7), seccomp(2).
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { EngineError } from '../base/errors.ts'
+import {
+  capabilityMask,
+  dropBoundingExcept,
+  keepCapabilities,
+  lastCapability,
+  resourceLimits,
+  setAmbient,
+  setCapabilities,
+  setFileCreationMask,
+  setGroup,
+  setResourceLimit,
+  setSupplementaryGroups,
+  setUser,
+} from '../kernel/identity.ffi.ts'
+import { setNoNewPrivileges } from '../kernel/process.ffi.ts'
+import type { OciProcess } from '../spec/oci.ts'
+
+export function applyResourceLimits(process: OciProcess): void {
+  for (const { type, soft, hard } of process.rlimits ?? []) {
+    const resource = resourceLimits[type]
+    if (resource === undefined)
+      throw new EngineError('invalid', `process.rlimits: unknown type ${JSON.stringify(type)}`)
+    setResourceLimit(0, resource, soft, hard)
+  }
+}
+
+/** -1000 to 1000; proc_pid_oom_score_adj(5). Before the user changes: lowering it needs a power. */
+export function applyOomScore(process: OciProcess): void {
+  if (process.oomScoreAdj !== undefined) writeFileSync('/proc/self/oom_score_adj', String(process.oomScoreAdj))
+}
+
+/**
+ * Becomes the user, with every capability still permitted and effective, so that the seccomp filter can be loaded
+ * last. Real ids are final here, so access(2) already answers for the user.
+ */
+export function becomeUser(process: OciProcess): void {
+  const bounding = capabilityMask(process.capabilities?.bounding ?? [])
+  dropBoundingExcept(bounding)
+  keepCapabilities(true)
+  setSupplementaryGroups(process.user.additionalGids ?? [])
+  setGroup(process.user.gid)
+  setUser(process.user.uid)
+  const all = (1n << BigInt(lastCapability() + 1)) - 1n
+  setCapabilities({ effective: all, permitted: all, inheritable: 0n })
+  keepCapabilities(false)
+  setFileCreationMask(process.user.umask ?? 0o022)
+}
+
+/** The five sets as configured. For a user other than 0 execve(2) clears what is not ambient. */
+export function dropCapabilities(process: OciProcess): void {
+  const sets = process.capabilities ?? {}
+  setCapabilities({
+    effective: capabilityMask(sets.effective ?? []),
+    permitted: capabilityMask(sets.permitted ?? []),
+    inheritable: capabilityMask(sets.inheritable ?? []),
+  })
+  setAmbient(capabilityMask(sets.ambient ?? []))
+}
+
+/** Takes effect at the next execve(2). */
+export function applyLabels(process: OciProcess): void {
+  if (process.apparmorProfile !== undefined && process.apparmorProfile !== '') {
+    const attribute = existsSync('/proc/self/attr/apparmor/exec')
+      ? '/proc/self/attr/apparmor/exec'
+      : '/proc/self/attr/exec'
+    writeLabel(attribute, `exec ${process.apparmorProfile}`, 'process.apparmorProfile')
+  }
+  if (process.selinuxLabel !== undefined && process.selinuxLabel !== '')
+    writeLabel('/proc/self/attr/exec', process.selinuxLabel, 'process.selinuxLabel')
+}
+
+function writeLabel(attribute: string, value: string, field: string): void {
+  try {
+    writeFileSync(attribute, value)
+  } catch (error) {
+    throw new EngineError('invalid', `${field}: this kernel refuses ${JSON.stringify(value)}; is the module loaded?`, {
+      cause: error,
+    })
+  }
+}
+
+/**
+ * The last steps before execve. Without no-new-privileges a filter needs CAP_SYS_ADMIN, so it is loaded before the
+ * capabilities go; with it, after, so that the filter never sees capset(2).
+ */
+export function surrender(process: OciProcess, loadFilter: () => void): void {
+  if (process.noNewPrivileges === true) {
+    setNoNewPrivileges()
+    dropCapabilities(process)
+    loadFilter()
+  } else {
+    loadFilter()
+    dropCapabilities(process)
+  }
+}
+
+/** The container's environment with HOME from its /etc/passwd, when none is given; `/` for a user it does not list. */
+export function withHome(environment: readonly string[], uid: number): readonly string[] {
+  if (environment.some((entry) => entry.startsWith('HOME='))) return environment
+  return [...environment, `HOME=${homeOf(uid)}`]
+}
+
+const largestPasswd = 1 << 20
+
+function homeOf(uid: number): string {
+  try {
+    const passwd = readFileSync('/etc/passwd', 'latin1')
+    if (passwd.length > largestPasswd) return '/'
+    for (const line of passwd.split('\n')) {
+      const fields = line.split(':')
+      if (fields.length >= 6 && fields[2] === String(uid)) return fields[5] === '' ? '/' : fields[5]!
+    }
+  } catch {
+    // An image without /etc/passwd is fine: its users have numbers only.
+  }
+  return '/'
+}

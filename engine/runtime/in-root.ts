@@ -1,0 +1,90 @@
+/**
+ * Paths inside a container's root, which the container's image wrote and which are never trusted: openat2(2) resolves
+ * them as if the root were `/`. All descriptors are O_PATH and close-on-exec; the caller closes them.
+ */
+import { closeSync } from 'node:fs'
+import { EngineError } from '../base/errors.ts'
+import { errnoNumbers } from '../kernel/errno.table.ts'
+import {
+  fileTypes,
+  makeDirectoryAt,
+  makeNodeAt,
+  openAt,
+  openFlags,
+  resolveFlags,
+  statusOf,
+  tryOpenAt,
+} from '../kernel/paths.ffi.ts'
+
+const { O_PATH, O_DIRECTORY, O_NOFOLLOW } = openFlags
+const inRoot = resolveFlags.RESOLVE_IN_ROOT | resolveFlags.RESOLVE_NO_MAGICLINKS
+
+/** How a process names what its own descriptor shows, for calls that want a path. Needs the host's (or own) /proc. */
+export const procPath = (fd: number): string => `/proc/self/fd/${fd}`
+
+export const openDirectory = (root: number, path: string): number =>
+  openAt(root, path, { flags: O_PATH | O_DIRECTORY, resolve: inRoot })
+
+/** Whatever it is, links followed inside the root; undefined where there is nothing. */
+export function tryOpenPath(root: number, path: string): number | undefined {
+  const fd = tryOpenAt(root, path, { flags: O_PATH, resolve: inRoot })
+  if (fd === -errnoNumbers.ENOENT || fd === -errnoNumbers.ENOTDIR) return undefined
+  return fd < 0 ? openAt(root, path, { flags: O_PATH, resolve: inRoot }) : fd
+}
+
+const componentsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')
+
+/**
+ * Opens a directory inside the root, making what is missing (owner root, `mode`). With `followLinks` false a link on
+ * the way is refused, not followed.
+ */
+export function ensureDirectory(
+  root: number,
+  path: string,
+  mode: number,
+  options: { followLinks?: boolean } = {},
+): number {
+  const resolve = options.followLinks === false ? inRoot | resolveFlags.RESOLVE_NO_SYMLINKS : inRoot
+  const known = tryOpenAt(root, path === '' ? '.' : path, { flags: O_PATH | O_DIRECTORY, resolve })
+  if (known >= 0) return known
+  if (known === -errnoNumbers.ELOOP)
+    throw new EngineError('forbidden', `${JSON.stringify(path)} is a symbolic link in the container's root`)
+  if (known === -errnoNumbers.ENOTDIR)
+    throw new EngineError(
+      'invalid',
+      `${JSON.stringify(path)} is not a directory in the container's root: not a directory`,
+    )
+  return makeComponents(root, componentsOf(path), mode, resolve)
+}
+
+/** Walks from prefix to prefix: `..` and links are the kernel's business, made is only a last component. */
+function makeComponents(root: number, components: readonly string[], mode: number, resolve: number): number {
+  let parent = openAt(root, '.', { flags: O_PATH | O_DIRECTORY })
+  for (const [index, component] of components.entries()) {
+    const prefix = components.slice(0, index + 1).join('/')
+    if (component !== '..' && tryOpenAt(root, prefix, { flags: O_PATH | O_NOFOLLOW, resolve }) === -errnoNumbers.ENOENT)
+      makeDirectoryAt(parent, component, mode)
+    closeSync(parent)
+    parent = openAt(root, prefix, { flags: O_PATH | O_DIRECTORY, resolve })
+  }
+  return parent
+}
+
+/** Opens a file inside the root, making an empty one (and directories to it) where there is nothing. */
+export function ensureFile(root: number, path: string): number {
+  const known = tryOpenPath(root, path)
+  if (known !== undefined) return known
+  const components = componentsOf(path)
+  const name = components.pop()
+  if (name === undefined || name === '..')
+    throw new EngineError('invalid', `${JSON.stringify(path)} does not name a file`)
+  const directory = ensureDirectory(root, components.join('/') === '' ? '.' : components.join('/'), 0o755)
+  try {
+    makeNodeAt(directory, name, fileTypes.S_IFREG | 0o755)
+    return openAt(directory, name, { flags: O_PATH | O_NOFOLLOW })
+  } finally {
+    closeSync(directory)
+  }
+}
+
+export const isDirectory = (fd: number): boolean => (statusOf(fd).mode & fileTypes.S_IFMT) === fileTypes.S_IFDIR

@@ -1,0 +1,131 @@
+/**
+ * The last stretch to a container's program, the same for its first process and for one that joins later: limits,
+ * descriptors, user, working directory; then the wait for `start`; then the powers go and execve(2) comes. Synchronous,
+ * in a forked process; never returns.
+ */
+import { EngineError } from '../base/errors.ts'
+import { close, closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
+import { execve, exit } from '../kernel/process.ffi.ts'
+import { resetSignals } from '../kernel/signals.ffi.ts'
+import { setControllingTerminal, setWindowSize } from '../kernel/terminal.ffi.ts'
+import type { OciProcess } from '../spec/oci.ts'
+import { openConsole } from './console.ts'
+import { applyLabels, applyOomScore, applyResourceLimits, becomeUser, surrender, withHome } from './credentials.ts'
+import { execFailure, findExecutable } from './executable.ts'
+import type { StandardStreams } from './request.ts'
+import { failure, type ParentMessage, receive, send } from './sync.ts'
+
+export type ProcessContext = {
+  /** This side's end of the conversation with the parent. */
+  sync: number
+  process: OciProcess
+  streams?: StandardStreams
+  loadFilter: () => void
+  /** The terminal's other end, once one is open. */
+  master?: number
+  program?: string
+  environment?: readonly string[]
+}
+
+export type Step<Context> = readonly [name: string, run: (context: Context) => void]
+export type StepTimes = [name: string, milliseconds: number][]
+
+/** Order: the last that needs privileges comes before `become user`. */
+export const processSteps: readonly Step<ProcessContext>[] = [
+  ['set limits', ({ process }) => applyResourceLimits(process)],
+  ['set out-of-memory score', ({ process }) => applyOomScore(process)],
+  ['set labels', ({ process }) => applyLabels(process)],
+  ['place descriptors', placeDescriptors],
+  ['become user', ({ process }) => becomeUser(process)],
+  ['enter working directory', ({ process }) => enterWorkingDirectory(process.cwd)],
+  ['find program', findProgram],
+]
+
+/** Runs all steps, waits, and executes the program; a failure is told to the parent by its step's name. */
+export function runToProgram<Context extends ProcessContext>(context: Context, steps: readonly Step<Context>[]): never {
+  let current = 'start'
+  try {
+    const times: StepTimes = []
+    for (const [name, run] of [...steps, ...processSteps]) {
+      current = name
+      const start = performance.now()
+      run(context)
+      times.push([name, performance.now() - start])
+    }
+    current = 'wait for start'
+    send(context.sync, {
+      type: 'created',
+      steps: times,
+      ...(context.master === undefined ? {} : { master: context.master }),
+    })
+    if (receive<ParentMessage>(context.sync)?.type !== 'start') exit(1)
+    current = 'surrender powers'
+    launch(context)
+  } catch (error) {
+    reportAndExit(context.sync, current, error)
+  }
+}
+
+export function reportAndExit(sync: number, step: string, error: unknown): never {
+  try {
+    send(sync, failure(step, error))
+  } catch {
+    // The parent is gone: nobody is left to hear it.
+  }
+  exit(1)
+}
+
+function launch({ process, program, environment, loadFilter }: ProcessContext): never {
+  resetSignals()
+  surrender(process, loadFilter)
+  try {
+    execve(program!, process.args, environment!)
+  } catch (error) {
+    throw execFailure(program!, error)
+  }
+}
+
+/** Opens a terminal inside the root that the caller is in, and makes it descriptors 0–2 and the session's own. */
+export function takeTerminal(context: ProcessContext, beforeUse: (slave: number) => void = () => undefined): void {
+  if (context.process.terminal !== true) return
+  const { master, slave } = openConsole()
+  beforeUse(slave)
+  if (context.process.consoleSize !== undefined) setWindowSize(master, context.process.consoleSize)
+  setControllingTerminal(slave)
+  for (const target of [0, 1, 2]) placeAt(slave, target)
+  close(slave)
+  context.master = master
+}
+
+function placeDescriptors({ streams, sync }: ProcessContext): void {
+  if (streams !== undefined) {
+    placeAt(streams.stdin, 0)
+    placeAt(streams.stdout, 1)
+    placeAt(streams.stderr, 2)
+  }
+  // Everything else, known or not, ends at execve: a descriptor that leaks is a way out of the container.
+  closeFrom(3, 'at execve')
+  setCloseOnExec(sync)
+}
+
+/** A working directory reached through a leaked descriptor shows as unreachable; getcwd(3). */
+function enterWorkingDirectory(directory: string): void {
+  try {
+    process.chdir(directory)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    throw new EngineError('invalid', `chdir to cwd (${JSON.stringify(directory)}) set in config.json failed: ${code}`, {
+      cause: error,
+    })
+  }
+  if (!process.cwd().startsWith('/'))
+    throw new EngineError('forbidden', 'the working directory lies outside of the container root')
+}
+
+function findProgram(context: ProcessContext): void {
+  const { process } = context
+  const first = process.args[0]
+  if (first === undefined) throw new EngineError('invalid', 'process.args: no command specified')
+  context.environment = withHome(process.env ?? [], process.user.uid)
+  context.program = findExecutable(first, context.environment)
+}

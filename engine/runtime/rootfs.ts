@@ -1,0 +1,182 @@
+/**
+ * The container's file system: overlay root, the mounts of config.json, devices, pivot_root(2). Runs in the child, in
+ * its own mount namespace, with the host's tree still in view until `enterRoot`. Every path below the root is resolved
+ * by openat2(2) inside it, and mounted on through its descriptor.
+ */
+import { closeSync, constants, openSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { EngineError } from '../base/errors.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
+import {
+  attachMount,
+  cloneTree,
+  detachCurrent,
+  mount,
+  mountFlags as ms,
+  pivotRoot,
+  setMountAttributes,
+} from '../kernel/mount.ffi.ts'
+import type { OciMount, OciNamespaceType } from '../spec/oci.ts'
+import { mountBind } from './bind.ts'
+import { mountCgroups } from './cgroup-mount.ts'
+import { makeDevices, needsDevices } from './devices.ts'
+import { ensureDirectory, ensureFile, openDirectory, procPath } from './in-root.ts'
+import { propagationOptions } from './mount-options.table.ts'
+import { type MountPlan, planMount } from './mount-options.ts'
+import type { CreateRequest, RootMount } from './request.ts'
+import { refuseCoveringProc } from './rootfs-rules.ts'
+
+/** Mounts everything below root.path; returns a descriptor of the root directory. */
+export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespaceType>): number {
+  const { spec, bundle } = request
+  const path = resolve(bundle, spec.root.path)
+  if (!created.has('mount'))
+    throw new EngineError('invalid', 'linux.namespaces: a mount namespace of its own is needed')
+  // Nothing done here may reach the host; what the host mounts later may still arrive (slave), as with runc.
+  mount({ target: '/', flags: propagation(spec.linux?.rootfsPropagation) })
+  mountRoot(request.rootMounts, path)
+  const root = openSync(path, constants.O_DIRECTORY)
+  for (const target of request.rootMounts.slice(1)) mountPart(root, target)
+  for (const [index, entry] of (spec.mounts ?? []).entries()) mountEntry(root, entry, request, index)
+  const cwd = spec.process?.cwd ?? '/'
+  if (cwd !== '/') closeSync(ensureDirectory(root, cwd, 0o755))
+  if (needsDevices(spec.mounts ?? [])) makeDevices(root, spec.linux?.devices ?? [], spec.process?.terminal === true)
+  return root
+}
+
+function propagation(name: string | undefined): number {
+  if (name === undefined || name === '') return ms.MS_SLAVE | ms.MS_REC
+  const flags = propagationOptions[name]
+  if (flags === undefined)
+    throw new EngineError('invalid', `linux.rootfsPropagation: unknown value ${JSON.stringify(name)}`)
+  // A shared root would carry our set-up to the host; it becomes shared once it is the root.
+  return (flags & ms.MS_SHARED) === 0 ? flags | ms.MS_REC : ms.MS_SLAVE | ms.MS_REC
+}
+
+function mountRoot(parts: readonly RootMount[], path: string): void {
+  const first = parts[0]
+  if (first === undefined) mount({ source: path, target: path, flags: ms.MS_BIND | ms.MS_REC })
+  else mountOverlay(first, path)
+}
+
+function mountPart(root: number, part: RootMount): void {
+  const target = ensureDirectory(root, part.target, 0o755)
+  mountOverlay(part, procPath(target))
+  closeSync(target)
+}
+
+/** Longest option string of mount(2) is a page; the layers' common directory is left out by standing in it. */
+function mountOverlay(part: RootMount, target: string): void {
+  const data = overlayData(part, (path) => path)
+  if (data.length < 4000) {
+    mount({ source: 'overlay', target, type: 'overlay', data })
+    return
+  }
+  const base = dirname(dirname(part.lower[0]!))
+  const home = process.cwd()
+  process.chdir(base)
+  try {
+    mount({
+      source: 'overlay',
+      target,
+      type: 'overlay',
+      data: overlayData(part, (path) => (path.startsWith(`${base}/`) ? path.slice(base.length + 1) : path)),
+    })
+  } finally {
+    process.chdir(home)
+  }
+}
+
+/** Colons and backslashes in paths are escaped with a backslash, commas cannot be. */
+function overlayData(part: RootMount, shorten: (path: string) => string): string {
+  const escaped = (path: string) => shorten(path).replaceAll(/([\\:])/g, '\\$1')
+  const lower = `lowerdir=${part.lower.map(escaped).join(':')}`
+  return part.upper === undefined ? lower : `${lower},upperdir=${shorten(part.upper)},workdir=${shorten(part.work!)}`
+}
+
+function mountEntry(root: number, entry: OciMount, request: CreateRequest, index: number): void {
+  const plan = planMount(entry.options ?? [])
+  const where = `mounts[${index}] (${entry.destination})`
+  try {
+    if (plan.copyUp) throw new EngineError('not-implemented', 'option tmpcopyup is not supported')
+    if ((plan.flags & ms.MS_BIND) !== 0 || entry.type === 'bind')
+      mountBind(root, entry, plan, request.idMaps?.get(index))
+    else if (entry.type === 'cgroup' || entry.type === 'cgroup2') mountCgroups(root, entry.destination, plan, request)
+    else mountFileSystem(root, entry, plan)
+  } catch (error) {
+    if (error instanceof EngineError) throw new EngineError(error.kind, `${where}: ${error.message}`, { cause: error })
+    throw new Error(`${where}: ${error instanceof Error ? error.message : error}`, { cause: error })
+  }
+}
+
+function mountFileSystem(root: number, entry: OciMount, plan: MountPlan): void {
+  const kernelOwn = entry.type === 'proc' || entry.type === 'sysfs'
+  // A link in place of /proc or /sys would put a fake below the engine's later writes.
+  const target = ensureDirectory(root, entry.destination, 0o755, { followLinks: !kernelOwn })
+  try {
+    if (!kernelOwn) refuseCoveringProc(target, entry.destination)
+    const call = {
+      source: entry.source ?? entry.type ?? 'none',
+      target: procPath(target),
+      type: entry.type ?? 'none',
+      flags: plan.flags,
+      data: plan.data.join(','),
+    }
+    try {
+      mount(call)
+    } catch (error) {
+      // A kernel without POSIX message queues has no such file system; nobody can miss what is not there.
+      if (entry.type === 'mqueue' && isErrno(error, 'ENODEV')) return
+      throw error
+    }
+  } finally {
+    closeSync(target)
+  }
+  changePropagation(root, entry.destination, plan)
+}
+
+function changePropagation(root: number, destination: string, plan: MountPlan): void {
+  if (plan.propagation.length === 0 && plan.recursive.set === 0 && plan.recursive.clear === 0) return
+  const mounted = openDirectory(root, destination)
+  try {
+    for (const flags of plan.propagation)
+      setMountAttributes(mounted, { propagation: flags & ~ms.MS_REC, recursive: (flags & ms.MS_REC) !== 0 })
+    if (plan.recursive.set !== 0 || plan.recursive.clear !== 0)
+      setMountAttributes(mounted, { ...plan.recursive, recursive: true })
+  } finally {
+    closeSync(mounted)
+  }
+}
+
+/** The container's tree becomes `/`, and the host's is gone from view. */
+export function enterRoot(request: CreateRequest, root: number): void {
+  process.chdir(procPath(root))
+  closeSync(root)
+  pivotRoot('.', '.')
+  // The old root lies on top of the new one at ".": make sure that its going does not reach the host.
+  mount({ target: '.', flags: ms.MS_SLAVE | ms.MS_REC })
+  detachCurrent()
+  process.chdir('/')
+  const wanted = request.spec.linux?.rootfsPropagation
+  if (wanted !== undefined && wanted !== '') mount({ target: '/', flags: propagationOptions[wanted]! })
+  if (request.spec.root.readonly === true) makeReadOnly('/')
+}
+
+/** Only this mount: what is mounted below stays as it is. */
+function makeReadOnly(path: string): void {
+  const directory = openSync(path, constants.O_DIRECTORY)
+  try {
+    setMountAttributes(directory, { set: 1 })
+  } finally {
+    closeSync(directory)
+  }
+}
+
+/** /dev/console shows the terminal; the caller is inside of the root. */
+export function bindConsole(slave: number): void {
+  const root = openSync('/', constants.O_DIRECTORY)
+  const target = ensureFile(root, '/dev/console')
+  const copy = cloneTree('', { directory: slave })
+  attachMount(copy, target)
+  for (const fd of [root, target, copy]) closeSync(fd)
+}

@@ -1,0 +1,49 @@
+/** What this runtime cannot do is refused by its field, before anything is touched; never ignored. Pure. */
+import { EngineError } from '../base/errors.ts'
+import type { OciSpec } from '../spec/oci.ts'
+
+type Rule = readonly [field: string, broken: (spec: OciSpec) => boolean, why: string]
+
+const rules: readonly Rule[] = [
+  ['ociVersion', ({ ociVersion }) => !/^1\.\d+\.\d+/.test(ociVersion), 'only version 1 is known'],
+  ['process', (spec) => spec.process === undefined, 'is needed to create a container'],
+  [
+    'process.args',
+    (spec) => spec.process?.args === undefined || spec.process.args.length === 0,
+    'no command specified',
+  ],
+  ['process.cwd', (spec) => spec.process?.cwd.startsWith('/') !== true, 'must be an absolute path'],
+  ['root.path', (spec) => spec.root.path === '', 'must not be empty'],
+  ['hooks', (spec) => Object.values(spec.hooks ?? {}).some((list) => list.length > 0), 'are not supported'],
+  ['linux.timeOffsets', (spec) => spec.linux?.timeOffsets !== undefined, 'are not supported'],
+  [
+    'linux.namespaces',
+    (spec) => spec.linux?.namespaces?.some(({ type }) => type === 'time') === true,
+    'of type time are not supported',
+  ],
+  ['linux.mountLabel', (spec) => (spec.linux?.mountLabel ?? '') !== '', 'needs SELinux, which is not supported'],
+  [
+    'linux.namespaces',
+    (spec) => hasTwins((spec.linux?.namespaces ?? []).map(({ type }) => type)),
+    'name one type twice',
+  ],
+  [
+    'linux.uidMappings',
+    (spec) => wantsUserNamespace(spec) && (spec.linux?.uidMappings ?? []).length === 0,
+    'are needed for a user namespace',
+  ],
+  [
+    'mounts',
+    (spec) => (spec.mounts ?? []).some(({ destination }) => !destination.startsWith('/')),
+    'need an absolute destination',
+  ],
+]
+
+const hasTwins = (values: readonly string[]): boolean => new Set(values).size !== values.length
+
+const wantsUserNamespace = (spec: OciSpec): boolean =>
+  spec.linux?.namespaces?.some(({ type, path }) => type === 'user' && (path ?? '') === '') === true
+
+export function validate(spec: OciSpec): void {
+  for (const [field, broken, why] of rules) if (broken(spec)) throw new EngineError('invalid', `${field} ${why}`)
+}
