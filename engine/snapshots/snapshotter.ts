@@ -13,6 +13,9 @@ export type OverlayMount = {
   readonly work?: string
 }
 
+/** A further mount point of a chain and what is below it, topmost first: the machine's own /usr in its own image. */
+export type SnapshotPart = { readonly target: string; readonly lower: readonly string[] }
+
 export type SnapshotUsage = { bytes: number; inodes: number }
 
 export type Snapshotter = {
@@ -32,9 +35,10 @@ export type Snapshotter = {
   has(chainId: string): boolean
   /**
    * Starts a layer: the returned directory is filled by the caller; `commit` gives it its chain id durably, `discard`
-   * drops it. A layer that another caller committed meanwhile wins and this one is dropped.
+   * drops it. A layer that another caller committed meanwhile wins and this one is dropped. `parts` makes it the bottom
+   * layer of the machine's own image.
    */
-  stage(parent: string | undefined): Promise<StagedLayer>
+  stage(parent: string | undefined, parts?: readonly SnapshotPart[]): Promise<StagedLayer>
   /** Removes committed chains for which `used` is false, never one that a snapshot or another chain stands on. Bytes freed. */
   collect(used: (chainId: string) => boolean): Promise<number>
 }

@@ -1,0 +1,125 @@
+/**
+ * A snapshot seen as a file system without mounting it anywhere: an overlay mount that has no place in any mount
+ * namespace, held by a descriptor and gone with it, also when the process is killed.
+ */
+import { closeSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { isErrno } from '../kernel/libc.ffi.ts'
+import {
+  attachMount,
+  cloneTree,
+  fsConfig,
+  fsMount,
+  fsOpen,
+  mount,
+  mountAttributes,
+  mountFlags,
+  unmount,
+} from '../kernel/mount.ffi.ts'
+import { openAt, openDirectory, openFlags, resolveFlags } from '../kernel/paths.ffi.ts'
+import type { OverlayMount } from './snapshotter.ts'
+
+export class View implements Disposable {
+  /** The root directory. Resolve every path below it with RESOLVE_IN_ROOT: the links in it are the container's. */
+  readonly fd: number
+
+  constructor(fd: number) {
+    this.fd = fd
+  }
+
+  /** openat2(2) inside the root, links followed inside the root. `flags` of `openFlags`. */
+  open(path: string, flags: number): number {
+    return openAt(this.fd, path, { flags, resolve: insideRoot })
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd)
+  }
+}
+
+const insideRoot = resolveFlags.RESOLVE_IN_ROOT | resolveFlags.RESOLVE_NO_MAGICLINKS
+
+/** Nothing in a view is executed or opened as a device. */
+const attributes =
+  mountAttributes.MOUNT_ATTR_NOSUID | mountAttributes.MOUNT_ATTR_NODEV | mountAttributes.MOUNT_ATTR_NOEXEC
+
+/**
+ * Mounts the parts, `/` first, the others on their targets inside it. With an upper directory the view can be written;
+ * nobody else may have the snapshot mounted then.
+ *
+ * @param scratch where kernels before 6.15 need a name for a moment
+ */
+export function openView(mounts: readonly OverlayMount[], scratch = '/run'): View {
+  try {
+    return openDetached(mounts)
+  } catch (error) {
+    // Without `lowerdir+` (Linux 6.5), or without mounts on detached mounts (6.15).
+    if (!isErrno(error, 'EINVAL', 'ENOSYS')) throw error
+    return openThroughName(mounts, scratch)
+  }
+}
+
+/** Of descriptors alone. */
+export function openDetached(mounts: readonly OverlayMount[]): View {
+  using stack = new DisposableStack()
+  const [first, ...parts] = mounts
+  const root = stack.adopt(overlay(first!), closeSync)
+  for (const part of parts) {
+    using held = new DisposableStack()
+    const mounted = held.adopt(overlay(part), closeSync)
+    const target = held.adopt(openAt(root, part.target, { flags: targetFlags, resolve: insideRoot }), closeSync)
+    attachMount(mounted, target)
+  }
+  stack.move()
+  return new View(root)
+}
+
+const targetFlags = openFlags.O_PATH | openFlags.O_DIRECTORY
+
+function overlay({ lower, upper, work }: OverlayMount): number {
+  const context = fsOpen('overlay')
+  try {
+    for (const directory of lower) fsConfig(context, 'lowerdir+', directory)
+    if (upper === undefined || work === undefined)
+      return fsMount(context, attributes | mountAttributes.MOUNT_ATTR_RDONLY)
+    fsConfig(context, 'upperdir', upper)
+    fsConfig(context, 'workdir', work)
+    return fsMount(context, attributes)
+  } finally {
+    closeSync(context)
+  }
+}
+
+/**
+ * On a directory of its own in `scratch`, copied to a detached tree and taken away at once: no other code of this
+ * process runs in between. What a kill leaves there is gone with the next start of the machine.
+ */
+export function openThroughName(mounts: readonly OverlayMount[], scratch: string): View {
+  using stack = new DisposableStack()
+  mkdirSync(scratch, { recursive: true })
+  const place = stack.adopt(mkdtempSync(join(scratch, 'view-')), rmdirSync)
+  // Private, so that the mounts below do not spread into other namespaces.
+  mount({ source: place, target: place, flags: mountFlags.MS_BIND })
+  stack.defer(() => unmount(place, { lazy: true }))
+  mount({ target: place, flags: mountFlags.MS_PRIVATE })
+  for (const part of mounts) {
+    mountOverlay(part, place)
+    // The parts inside go with the root.
+    if (part.target === '/') stack.defer(() => unmount(place, { lazy: true }))
+  }
+  return new View(cloneTree(place, { recursive: true }))
+}
+
+function mountOverlay({ target, lower, upper, work }: OverlayMount, place: string): void {
+  using stack = new DisposableStack()
+  const root = stack.adopt(openDirectory(place), closeSync)
+  const at = stack.adopt(openAt(root, target, { flags: targetFlags, resolve: insideRoot }), closeSync)
+  const writable = upper !== undefined && work !== undefined
+  const data = [`lowerdir=${lower.map(escaped).join(':')}`]
+  if (writable) data.push(`upperdir=${escaped(upper)}`, `workdir=${escaped(work)}`)
+  const { MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_RDONLY } = mountFlags
+  const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (writable ? 0 : MS_RDONLY)
+  mount({ source: 'overlay', target: `/proc/self/fd/${at}`, type: 'overlay', flags, data: data.join(',') })
+}
+
+const escaped = (path: string): string => path.replace(/[\\:,]/g, '\\$&')
