@@ -1,0 +1,240 @@
+/**
+ * Keeps the installed engine running: a systemd service and socket where systemd runs this machine, elsewhere a
+ * process of its own session with its number in a file. Stopping either leaves shims and containers alone.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { request } from 'node:http'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { EngineError, messageOf } from '../base/errors.ts'
+import { assertRootOwned, replaceFile } from './setup-place.ts'
+
+/** As kept in PLACE/setup.json. `user` is the uid that the socket belongs to. */
+export type Settings = { user: number; socket: string; root: string; execRoot: string }
+
+export type Service = {
+  readonly kind: 'systemd' | 'process'
+  start(): Promise<void>
+  /** Returns when the daemon is gone. */
+  stop(): Promise<void>
+  /** Stops, and removes what made it start at boot. */
+  remove(): Promise<void>
+  running(): boolean
+}
+
+const unitDirectory = '/etc/systemd/system'
+
+/** The daemon's own command line. */
+export const daemonWords = (place: string, { root, execRoot, socket, user }: Settings): string[] => [
+  ...[join(place, 'current', 'bin', 'node'), join(place, 'current', 'main.js'), 'daemon'],
+  ...['--root', root, '--exec-root', execRoot, '--socket', socket, '--user', String(user)],
+]
+
+/** Words of a unit file: quotes and backslashes escaped, % and $ doubled; systemd.service(5). */
+const unitWord = (word: string): string =>
+  /^[\w@+=:,./-]+$/.test(word)
+    ? word
+    : `"${word.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`
+
+/**
+ * KillMode=process and Delegate=yes: containers live in cgroups below the service's and outlive it.
+ * The socket unit holds connections while the daemon restarts, and starts it on the first one.
+ */
+export function unitFiles(place: string, settings: Settings): Record<string, string> {
+  const words = daemonWords(place, settings).map(unitWord).join(' ')
+  return {
+    'drydock.service': `[Unit]
+Description=Drydock container engine
+After=network-online.target drydock.socket
+Wants=network-online.target
+Requires=drydock.socket
+
+[Service]
+Type=exec
+ExecStart=${words}
+KillMode=process
+Delegate=yes
+Restart=on-failure
+RestartSec=1
+LimitNOFILE=1048576
+LimitCORE=0
+TasksMax=infinity
+OOMScoreAdjust=-500
+
+[Install]
+WantedBy=multi-user.target
+Also=drydock.socket
+`,
+    'drydock.socket': `[Unit]
+Description=Drydock API socket
+
+[Socket]
+ListenStream=${unitWord(settings.socket)}
+SocketMode=0660
+SocketUser=${settings.user}
+RemoveOnStop=yes
+
+[Install]
+WantedBy=sockets.target
+`,
+  }
+}
+
+function systemctl(...args: string[]): string {
+  try {
+    return execFileSync('systemctl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+  } catch (error) {
+    const { stderr } = error as { stderr?: string }
+    throw new EngineError('unavailable', `systemctl ${args.join(' ')}: ${stderr?.trim() || messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+const succeeds = (work: () => unknown): boolean => {
+  try {
+    work()
+    return true
+  } catch {
+    return false
+  }
+}
+
+function systemdService(place: string, settings: Settings): Service {
+  const files = unitFiles(place, settings)
+  return {
+    kind: 'systemd',
+    running: () => succeeds(() => systemctl('is-active', '--quiet', 'drydock.service')),
+    async start() {
+      for (const [name, text] of Object.entries(files)) replaceFile(join(unitDirectory, name), text)
+      systemctl('daemon-reload')
+      systemctl('enable', '--quiet', 'drydock.socket', 'drydock.service')
+      systemctl('restart', 'drydock.socket', 'drydock.service')
+    },
+    async stop() {
+      if (existsSync(join(unitDirectory, 'drydock.service'))) systemctl('stop', 'drydock.socket', 'drydock.service')
+    },
+    async remove() {
+      if (!existsSync(join(unitDirectory, 'drydock.service'))) return
+      systemctl('disable', '--quiet', '--now', 'drydock.socket', 'drydock.service')
+      for (const name of Object.keys(files)) rmSync(join(unitDirectory, name), { force: true })
+      systemctl('daemon-reload')
+    },
+  }
+}
+
+/** When the process started, in ticks since boot (field 22 of proc_pid_stat(5)): with it a number means one process. */
+function startTime(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? undefined : fields[19]
+  } catch {
+    return undefined
+  }
+}
+
+function processService(place: string, settings: Settings): Service {
+  const pidFile = join(settings.execRoot, 'setup.pid')
+  const logFile = join(settings.root, 'engine.log')
+  const pid = (): number | undefined => {
+    const [number, time] = succeeds(() => lstatSync(pidFile)) ? readFileSync(pidFile, 'utf8').split(' ') : []
+    return number !== undefined && time !== undefined && startTime(Number(number)) === time ? Number(number) : undefined
+  }
+  const service: Service = {
+    kind: 'process',
+    running: () => pid() !== undefined,
+    async start() {
+      await service.stop()
+      for (const directory of [settings.root, settings.execRoot]) {
+        assertRootOwned(directory)
+        mkdirSync(directory, { recursive: true, mode: 0o711 })
+      }
+      const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
+      const log = openSync(logFile, flags, 0o640)
+      const [program = '', ...args] = daemonWords(place, settings)
+      const child = spawn(program, args, {
+        cwd: '/',
+        detached: true,
+        stdio: ['ignore', log, log],
+        env: daemonEnvironment(),
+      })
+      closeSync(log)
+      await new Promise((settle, fail) => child.once('spawn', settle).once('error', fail))
+      replaceFile(pidFile, `${child.pid} ${startTime(child.pid ?? 0)}`)
+      child.unref()
+    },
+    async stop() {
+      const running = pid()
+      if (running === undefined) return
+      process.kill(running, 'SIGTERM')
+      for (let waited = 0; pid() === running; waited += 50) {
+        if (waited > 20_000) throw new EngineError('unavailable', `the engine (process ${running}) does not end`)
+        await sleep(50)
+      }
+      rmSync(pidFile, { force: true })
+    },
+    async remove() {
+      await service.stop()
+      rmSync(logFile, { force: true })
+    },
+  }
+  return service
+}
+
+/** Nothing of the user's: a variable like NODE_OPTIONS would run code of theirs as root. */
+const daemonEnvironment = (): Record<string, string> => ({
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  ...Object.fromEntries(
+    ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']
+      .map((name) => [name, process.env[name]])
+      .filter((pair): pair is [string, string] => pair[1] !== undefined),
+  ),
+})
+
+export const service = (place: string, settings: Settings): Service =>
+  existsSync('/run/systemd/system') ? systemdService(place, settings) : processService(place, settings)
+
+/** Whether the engine answers at its socket. */
+export function answers(socketPath: string): Promise<boolean> {
+  return new Promise((settle) => {
+    const outgoing = request({ socketPath, path: '/_ping', timeout: 5000 }, (response) => {
+      response.resume()
+      settle(response.statusCode === 200)
+    })
+    outgoing.once('timeout', () => outgoing.destroy())
+    outgoing.once('error', () => settle(false))
+    outgoing.end()
+  })
+}
+
+/** Resolves when the engine answers; rejects with the end of its log when it ends before, or after 30 s. */
+export async function untilAnswering(running: Service, settings: Settings): Promise<void> {
+  for (let waited = 0; waited < 30_000; waited += 50) {
+    if (await answers(settings.socket)) return
+    if (running.kind === 'process' && !running.running()) break
+    await sleep(50)
+  }
+  throw new EngineError('unavailable', `the engine does not answer at ${settings.socket}${logTail(running, settings)}`)
+}
+
+function logTail(running: Service, settings: Settings): string {
+  if (running.kind === 'systemd') return ': see journalctl -u drydock'
+  const log = join(settings.root, 'engine.log')
+  if (!succeeds(() => statSync(log))) return ''
+  return `, its log (${log}) ends with:\n${readFileSync(log, 'utf8').trimEnd().split('\n').slice(-10).join('\n')}`
+}
+
+/** The socket's directory has to be root's: in one of a user's, root would follow the user's links. */
+export const assertSocketPlace = (socket: string): void => assertRootOwned(dirname(socket))
