@@ -46,11 +46,19 @@ export type Cgroup = {
   readonly path: string
   /** Directories that exist for the group, by v1 controller name; v2 has one, under `unified`. */
   readonly directories: Readonly<Record<string, string>>
+  /**
+   * A directory to start the first process in (clone3(2) CLONE_INTO_CGROUP), which costs nothing, where a move later
+   * waits for RCU. On v2 it replaces `enter`; on a hybrid host it adds pressure information, and `enter` is needed still.
+   */
+  readonly cloneInto: string | undefined
   /** Creates the group; EEXIST with processes in it is a conflict. Nothing is left behind when it throws. */
   create(): void
   /** Applies limits in an order the kernel accepts, also when they shrink or grow. An impossible one throws EngineError. */
   apply(resources: OciResources): void
-  /** Moves a process in; a caller moves itself with its own pid, before it unshares its cgroup namespace. */
+  /**
+   * Moves a process in. 0 is the caller, before it unshares its cgroup namespace; a single-threaded caller on v1 takes
+   * 0.4 ms, all else 5–50 ms. From inside a pid namespace only 0 names the caller.
+   */
   enter(pid: number): void
   /** All processes, of groups below it as well. */
   processes(): number[]
@@ -69,5 +77,7 @@ export type CgroupHost = {
   readonly version: 1 | 2
   /** Controllers that can be used, e.g. `memory`, `cpu`, `pids`. */
   readonly controllers: readonly string[]
+  /** Where the engine's groups lie: `directories` of the root of all paths. */
+  readonly roots: Readonly<Record<string, string>>
   group(path: string): Cgroup
 }

@@ -63,7 +63,7 @@ const character = (major: number, minor?: number): OciDeviceRule => ({
 
 /**
  * Everything is denied but making device nodes, and using null, zero, full, random, urandom, tty, console, ptmx and
- * the container's own terminals. fuse is named so that an `a` rule before this list cannot leave it open.
+ * the container's own terminals.
  */
 export const defaultDeviceRules: readonly OciDeviceRule[] = [
   { allow: false, access: 'rwm' },
@@ -78,7 +78,6 @@ export const defaultDeviceRules: readonly OciDeviceRule[] = [
   character(5, 1),
   character(5, 2),
   character(136),
-  { allow: false, type: 'c', major: 10, minor: 229, access: 'rwm' },
 ]
 
 /** For a container with a network namespace of its own: ping and low ports need no privilege there. */
