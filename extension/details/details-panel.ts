@@ -20,7 +20,10 @@ const openPanels = new Map<string, DetailsPanel>()
 /** Shows the page of a container, the one that is open already if there is one. */
 export function openDetails(face: Face, id: string, name: string): void {
   const open = openPanels.get(id)
-  if (open) return open.reveal()
+  if (open) {
+    open.reveal()
+    return
+  }
   const panel = vscode.window.createWebviewPanel(viewType, name, vscode.ViewColumn.Active, {})
   openPanels.set(id, new DetailsPanel(face, panel, { id, name, tab: 'overview' }))
 }

@@ -9,8 +9,7 @@ export function pageHtml(webview: vscode.Webview, extension: vscode.Uri, state: 
   const policy = [
     "default-src 'none'",
     `script-src 'nonce-${nonce}'`,
-    // uPlot sets sizes and places through the style attribute of elements.
-    `style-src ${webview.cspSource} 'unsafe-inline'`,
+    `style-src ${webview.cspSource}`,
     `font-src ${webview.cspSource}`,
     `img-src ${webview.cspSource} data:`,
   ].join('; ')

@@ -1,12 +1,9 @@
-import type { EventMessage } from '../../engine/api/contract/docker.ts'
 import type { Info, Version } from '../../engine/api/contract/docker-store.ts'
 import type { CgroupTree, NamespaceList, PrunePreview, PrunePreviewRequest } from '../../engine/api/contract/drydock.ts'
 import { ContainerCalls } from './container-calls.ts'
 import { ExecCalls } from './exec-calls.ts'
 import { StoreCalls } from './store-calls.ts'
 import { Transport } from './transport.ts'
-
-export type EngineEvent = EventMessage
 
 /** Everything the face asks of the engine. Each method is one call of the Docker API or of Drydock's own part of it. */
 export class EngineClient {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EventMessage } from '../../engine/api/contract/docker.ts'
+import type { EngineEvent } from './engine-event.ts'
 import { linesOf } from './lines.ts'
 
 export type EventSource = {
@@ -10,7 +10,7 @@ export type EventSource = {
 export type EventListener = {
   /** The stream stands (again). Whatever was listed before may be out of date. */
   connected(): void
-  event(event: EventMessage): void
+  event(event: EngineEvent): void
   /** The stream ended; another attempt follows in `retryMs`. */
   lost(error: unknown, retryMs: number): void
 }
@@ -48,7 +48,7 @@ export async function followEvents(source: EventSource, listener: EventListener,
         const time = timeOf(line)
         if (line.trim() === '' || (time !== null && last !== null && time <= last)) continue
         last = time ?? last
-        listener.event(JSON.parse(line) as EventMessage)
+        listener.event(JSON.parse(line) as EngineEvent)
       }
     } catch (error) {
       cause = error

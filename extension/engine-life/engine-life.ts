@@ -1,5 +1,6 @@
 import * as vscode from 'vscode'
-import { EngineClient, type EngineEvent } from '../engine-client/client.ts'
+import { EngineClient } from '../engine-client/client.ts'
+import type { EngineEvent } from '../engine-client/engine-event.ts'
 import { messageOf, UnreachableError } from '../engine-client/errors.ts'
 import { followEvents } from '../engine-client/event-stream.ts'
 import { isInstalled } from './host.ts'
