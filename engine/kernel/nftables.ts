@@ -1,0 +1,189 @@
+/** What nft(8) says to the kernel, as messages: linux/netfilter/nf_tables.h. Tables here are of family inet. Pure. */
+import { type NetlinkRequest, nest, netlinkFlags, text, u32be } from './netlink.ts'
+import { type Expression, value } from './nftables-expressions.ts'
+
+const { NLM_F_CREATE, NLM_F_APPEND } = netlinkFlags
+
+const NFNL_MSG_BATCH_BEGIN = 16
+const NFNL_MSG_BATCH_END = 17
+const NFNL_SUBSYS_NFTABLES = 10
+const NFPROTO_INET = 1
+
+const messageTypes = {
+  NFT_MSG_NEWTABLE: 0,
+  NFT_MSG_GETTABLE: 1,
+  NFT_MSG_DELTABLE: 2,
+  NFT_MSG_NEWCHAIN: 3,
+  NFT_MSG_NEWRULE: 6,
+  NFT_MSG_NEWSET: 9,
+  NFT_MSG_NEWSETELEM: 12,
+  NFT_MSG_GETSETELEM: 13,
+  NFT_MSG_DELSETELEM: 14,
+} as const
+
+const NFTA_LIST_ELEM = 1
+
+/** struct nfgenmsg; the resource is big-endian. */
+function header(family: number, resource = 0): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt8(family, 0)
+  bytes.writeUInt16BE(resource, 2)
+  return bytes
+}
+
+const request = (
+  type: keyof typeof messageTypes,
+  flags: number,
+  purpose: string,
+  ...attributes: Buffer[]
+): NetlinkRequest => ({
+  type: (NFNL_SUBSYS_NFTABLES << 8) | messageTypes[type],
+  flags,
+  purpose,
+  body: Buffer.concat([header(NFPROTO_INET), ...attributes]),
+})
+
+/** The brackets that make the requests one transaction, for NetlinkSocket.batch. */
+export const transaction = (requests: readonly NetlinkRequest[]): NetlinkRequest[] => [
+  { type: NFNL_MSG_BATCH_BEGIN, flags: 0, purpose: 'begin', body: header(0, NFNL_SUBSYS_NFTABLES) },
+  ...requests,
+  { type: NFNL_MSG_BATCH_END, flags: 0, purpose: 'end', body: header(0, NFNL_SUBSYS_NFTABLES) },
+]
+
+/** `nft add table inet NAME`: fine when it is there. */
+export const addTable = (name: string): NetlinkRequest =>
+  request('NFT_MSG_NEWTABLE', NLM_F_CREATE, `add table ${name}`, text(1, name))
+
+/** `nft delete table inet NAME` with all that is in it; ENOENT when it is not there. */
+export const deleteTable = (name: string): NetlinkRequest =>
+  request('NFT_MSG_DELTABLE', 0, `delete table ${name}`, text(1, name))
+
+/** Throws ENOENT from NetlinkSocket.change when there is no such table. */
+export const probeTable = (name: string): NetlinkRequest =>
+  request('NFT_MSG_GETTABLE', 0, `look for table ${name}`, text(1, name))
+
+const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
+
+export type BaseChain = {
+  table: string
+  name: string
+  type: 'filter' | 'nat'
+  hook: keyof typeof hooks
+  /** Lower runs earlier: raw -300, destination NAT -100, filter 0, source NAT 100. */
+  priority: number
+}
+
+/** `nft add chain inet TABLE NAME { type T hook H priority P; policy accept; }` */
+export const addChain = (chain: BaseChain): NetlinkRequest =>
+  request(
+    'NFT_MSG_NEWCHAIN',
+    NLM_F_CREATE,
+    `add chain ${chain.name}`,
+    text(1, chain.table),
+    text(3, chain.name),
+    nest(4, u32be(1, hooks[chain.hook]), u32be(2, chain.priority)),
+    u32be(5, 1),
+    text(7, chain.type),
+  )
+
+/** `nft add rule inet TABLE CHAIN …` */
+export const addRule = (table: string, chain: string, expressions: readonly Expression[]): NetlinkRequest =>
+  request(
+    'NFT_MSG_NEWRULE',
+    NLM_F_CREATE | NLM_F_APPEND,
+    `add rule to ${chain}`,
+    text(1, table),
+    text(2, chain),
+    nest(4, ...expressions),
+  )
+
+/** What nft(8) calls the fields, so that it can print them: its data type numbers, and bytes as they are in a key. */
+const fieldTypes = {
+  ipv4_addr: { number: 7, length: 4 },
+  ipv6_addr: { number: 8, length: 16 },
+  inet_proto: { number: 12, length: 4 },
+  inet_service: { number: 13, length: 4 },
+} as const
+
+export type Field = keyof typeof fieldTypes
+
+const bitsPerField = 6
+const typeOf = (fields: readonly Field[]): number =>
+  fields.reduce((type, field) => (type << bitsPerField) | fieldTypes[field].number, 0)
+const lengthOf = (fields: readonly Field[]): number =>
+  fields.reduce((length, field) => length + fieldTypes[field].length, 0)
+
+/** Values side by side, each padded to registers of 4 bytes. */
+export const concatenation = (...values: readonly Buffer[]): Buffer =>
+  Buffer.concat(values.map((bytes) => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)])))
+
+const NFT_SET_MAP = 8
+const NFT_SET_CONCAT = 128
+
+/** The kernel wants a concatenated key field by field; newer kernels refuse the flag without it. */
+const describeFields = (fields: readonly Field[]): Buffer =>
+  nest(9, nest(2, ...fields.map((field) => nest(NFTA_LIST_ELEM, u32be(1, fieldTypes[field].length)))))
+
+export type NftMap = { table: string; name: string; key: readonly Field[]; data: readonly Field[] }
+
+/** `nft add map inet TABLE NAME { type KEY . KEY : DATA . DATA; }`. `id` is unique in its transaction. */
+export const addMap = (map: NftMap, id: number): NetlinkRequest =>
+  request(
+    'NFT_MSG_NEWSET',
+    NLM_F_CREATE,
+    `add map ${map.name}`,
+    text(1, map.table),
+    text(2, map.name),
+    u32be(3, NFT_SET_MAP | (map.key.length > 1 ? NFT_SET_CONCAT : 0)),
+    u32be(4, typeOf(map.key)),
+    u32be(5, lengthOf(map.key)),
+    u32be(6, typeOf(map.data)),
+    u32be(7, lengthOf(map.data)),
+    ...(map.key.length > 1 ? [describeFields(map.key)] : []),
+    u32be(10, id),
+  )
+
+export type MapElement = { key: Buffer; data: Buffer }
+
+const elementList = (elements: readonly Buffer[]): Buffer =>
+  nest(3, ...elements.map((element) => nest(NFTA_LIST_ELEM, element)))
+
+/** An attribute ends at 64 KiB, and the largest element is under 100 bytes. */
+const elementsPerMessage = 400
+
+function inMessages<T>(elements: readonly T[], build: (some: readonly T[]) => NetlinkRequest): NetlinkRequest[] {
+  const requests: NetlinkRequest[] = []
+  for (let at = 0; at < elements.length; at += elementsPerMessage)
+    requests.push(build(elements.slice(at, at + elementsPerMessage)))
+  return requests
+}
+
+/** `nft add element inet TABLE MAP { KEY : DATA }` */
+export const addElements = (table: string, map: string, elements: readonly MapElement[]): NetlinkRequest[] =>
+  inMessages(elements, (some) =>
+    request(
+      'NFT_MSG_NEWSETELEM',
+      NLM_F_CREATE,
+      `add elements to ${map}`,
+      text(1, table),
+      text(2, map),
+      elementList(some.map(({ key, data }) => Buffer.concat([value(1, key), value(2, data)]))),
+    ),
+  )
+
+/** `nft delete element inet TABLE MAP { KEY }`; ENOENT when one of them is not there. */
+export const deleteElements = (table: string, map: string, keys: readonly Buffer[]): NetlinkRequest[] =>
+  inMessages(keys, (some) =>
+    request(
+      'NFT_MSG_DELSETELEM',
+      0,
+      `delete elements of ${map}`,
+      text(1, table),
+      text(2, map),
+      elementList(some.map((key) => value(1, key))),
+    ),
+  )
+
+/** For NetlinkSocket.dump. */
+export const listElements = (table: string, map: string): NetlinkRequest =>
+  request('NFT_MSG_GETSETELEM', 0, `list elements of ${map}`, text(1, table), text(2, map))
