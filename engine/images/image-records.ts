@@ -20,6 +20,8 @@ export type NewImage = {
   config: ImageConfig
   /** Each with a tag (moved here from another image) or a digest (recorded as served by a registry). */
   references: readonly Reference[]
+  /** Where its layer blobs came from (`docker.io/library/alpine`): a later push can mount them from there. */
+  blobSources?: { repository: string; blobs: readonly Digest[] }
   /** The embedded image: its chain stands for host directories, and `size` is not of this store. */
   host?: { chainId: string }
 }
@@ -52,6 +54,7 @@ export class ImageRecords {
         image.host === undefined ? 0 : 1,
       )
       for (const reference of image.references) this.addReference(image.configDigest, reference)
+      for (const blob of image.blobSources?.blobs ?? []) this.addBlobSource(blob, image.blobSources!.repository)
       return this.byId(image.configDigest)!
     })
   }
@@ -101,6 +104,18 @@ export class ImageRecords {
       ...tags.map((row) => ({ ...split(row), tag: String(row.suffix) })),
       ...digests.map((row) => ({ ...split(row), digest: String(row.suffix) })),
     ]
+  }
+
+  /** All tags of a repository, by its full name. */
+  tagsOf(repository: string): string[] {
+    return this.#database
+      .all('SELECT tag FROM image_tag WHERE repository = ? ORDER BY tag', repository)
+      .map((row) => String(row.tag))
+  }
+
+  /** Several changes, all or none. */
+  atomically<T>(work: () => T): T {
+    return this.#database.transaction(work)
   }
 
   byId(id: string): Image | undefined {

@@ -19,9 +19,7 @@ export class Leases {
   }
 
   open(): Lease {
-    const id = newId()
-    this.#database.run('INSERT INTO image_lease VALUES (?, ?)', id, Date.now() + abandonedAfter)
-    return new Lease(this.#database, id)
+    return new Lease(this.#database, newId())
   }
 
   /** Is the blob or chain held by anyone? */

@@ -1,0 +1,119 @@
+/** The images of one engine: composition of this folder, the contract `Images` on top. */
+import type { Database } from '../base/database.ts'
+import type { Snapshotter } from '../snapshots/snapshotter.ts'
+import { type AlsoUsed, Collector } from './collect.ts'
+import type { ContentStore } from './content-store.ts'
+import type { ImageDepot, OnImageEvent } from './depot.ts'
+import { historyOf } from './history.ts'
+import type { DeletedImage, HistoryEntry, Image, ImageUse, PruneImages, PullOptions, RegistryAuth } from './image.ts'
+import { ImageRecords } from './image-records.ts'
+import { Leases } from './leases.ts'
+import { pullAllTags, pullImage } from './pull.ts'
+import { pushImage } from './push.ts'
+import { familiar, parseReference, parseTag } from './reference.ts'
+import { RegistrySession } from './registry-client.ts'
+import { endpointsOf, type RegistryConfig, registryDefaults } from './registry-config.ts'
+import { pruneImages, type RemovalContext, removeImage } from './remove.ts'
+import { Transfers, type UnpackLimits } from './transfers.ts'
+
+export type ImageStoreOptions = {
+  /** Must carry `imageSchema`. */
+  readonly database: Database
+  readonly content: ContentStore
+  readonly snapshotter: Snapshotter
+  /** Containers that stand on the image. */
+  readonly usedBy: (imageId: string) => readonly ImageUse[]
+  readonly onEvent?: OnImageEvent
+  readonly alsoUsed?: AlsoUsed
+  readonly registry?: Partial<RegistryConfig>
+  readonly limits?: Partial<UnpackLimits>
+}
+
+/** 256 GiB and ten million files: far beyond real images, short of what a few kilobytes of zeros can unpack to. */
+const unpackDefaults: UnpackLimits = { maxBytes: 256 * 1024 ** 3, maxEntries: 10_000_000 }
+
+export class ImageStore implements AsyncDisposable {
+  /** For those who put images together: build, load, import, commit. */
+  readonly depot: ImageDepot
+  readonly transfers: Transfers
+  readonly #session: RegistrySession
+  readonly #collector: Collector
+  readonly #removal: RemovalContext
+
+  constructor(options: ImageStoreOptions) {
+    const { database, content, snapshotter, usedBy } = options
+    const onEvent = options.onEvent ?? (() => {})
+    const records = new ImageRecords(database)
+    this.depot = { content, records, leases: new Leases(database), snapshotter, onEvent }
+    this.#session = new RegistrySession({ ...registryDefaults, ...options.registry })
+    this.transfers = new Transfers(this.#session, { ...unpackDefaults, ...options.limits })
+    this.#collector = new Collector(this.depot, options.alsoUsed ?? (() => ({ blobs: [], chains: [] })))
+    this.#removal = { depot: this.depot, collector: this.#collector, usedBy }
+  }
+
+  /** After a start, before anything else: brings the store in order, whatever the last daemon was doing when it ended. */
+  async recover(): Promise<void> {
+    this.depot.content.recover()
+    await this.collect()
+  }
+
+  get(reference: string): Image {
+    return this.depot.records.get(reference)
+  }
+
+  list(): Image[] {
+    return this.depot.records.list()
+  }
+
+  async pull(reference: string, options: PullOptions): Promise<Image> {
+    return await pullImage(this.depot, this.transfers, reference, options)
+  }
+
+  async pullAll(repository: string, options: PullOptions): Promise<Image[]> {
+    return await pullAllTags(this.depot, this.transfers, repository, options)
+  }
+
+  async push(reference: string, options: PullOptions): Promise<void> {
+    await pushImage(this.depot, this.transfers, reference, options)
+  }
+
+  tag(image: string, reference: string): void {
+    const { records, onEvent } = this.depot
+    const tag = parseTag(reference)
+    const found = records.get(image)
+    records.addReference(found.id, tag)
+    onEvent('tag', found.id, { ...found.config.config?.Labels, name: familiar(tag) })
+  }
+
+  async remove(reference: string, options: { force: boolean; prune: boolean }): Promise<DeletedImage[]> {
+    return await removeImage(this.#removal, reference, options)
+  }
+
+  async prune(options: PruneImages): Promise<{ deleted: DeletedImage[]; bytes: number }> {
+    return await pruneImages(this.#removal, options)
+  }
+
+  history(reference: string): HistoryEntry[] {
+    return historyOf(this.get(reference), this.depot.records)
+  }
+
+  async collect(): Promise<number> {
+    return await this.#collector.collect()
+  }
+
+  /**
+   * Are these credentials good? unauthorized if not, unavailable if nobody answers. The address is a host, or Docker
+   * Hub's old URL, which clients still keep its credentials under.
+   */
+  async login(auth: RegistryAuth, signal?: AbortSignal): Promise<void> {
+    const host = (auth.serveraddress ?? '').replace(/^https?:\/\//, '').replace(/\/.*$/, '')
+    const domain = host === '' || host === 'index.docker.io' ? 'docker.io' : parseReference(`${host}/x`).domain
+    const [endpoint] = endpointsOf({ domain }, this.#session.config, false)
+    await this.#session.login(endpoint!, auth, signal)
+  }
+
+  /** Ends all connections. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session[Symbol.asyncDispose]()
+  }
+}
