@@ -1,0 +1,36 @@
+/** What handlers are given: the layers below, as their contracts. The composition root puts it together. */
+import type { CgroupHost } from '../cgroup/cgroup.ts'
+import type { Images } from '../images/image.ts'
+import type { Containers } from '../lifecycle/containers.ts'
+import type { EventJournal } from '../lifecycle/events.ts'
+import type { Networks } from '../network/network.ts'
+import type { Supervisors } from '../shim/shim.ts'
+import type { Span } from '../trace/trace.ts'
+import type { Volumes } from '../volumes/volume.ts'
+import type { CgroupTree, NamespaceInfo } from './contract/drydock.ts'
+
+export type Engine = {
+  readonly containers: Containers
+  readonly images: Images
+  readonly networks: Networks
+  readonly volumes: Volumes
+  readonly events: EventJournal
+  readonly cgroups: CgroupHost
+  readonly supervisors: Pick<Supervisors, 'mode'>
+  /** The last start of a container, step by step; undefined when this daemon has not started it. */
+  readonly trace: (containerId: string) => readonly Span[] | undefined
+  /** Every namespace of the machine with its members; whose container they are is added above. */
+  readonly namespaces: () => KernelNamespace[]
+  /** The groups of this engine, without the names of containers. */
+  readonly cgroupTree: () => CgroupTree
+  /** `--root`. */
+  readonly root: string
+  /** A UUID that stays the same for one root. */
+  readonly id: string
+  /** RFC 3339. */
+  readonly startedAt: string
+}
+
+export type KernelNamespace = Pick<NamespaceInfo, 'Type' | 'Id' | 'Host'> & {
+  Members: { Pid: number; Command: string }[]
+}

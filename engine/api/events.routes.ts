@@ -1,0 +1,121 @@
+/** What happens, as it happens. */
+import { z } from 'zod'
+import type { EngineEvent } from '../lifecycle/events.ts'
+import { lines } from './answer.ts'
+import type { Event } from './contract/docker.ts'
+import { invalid } from './errors.ts'
+import type { Filters } from './filters.ts'
+import { filters, instant } from './query.schema.ts'
+import { route } from './route.ts'
+
+const known = [
+  'config',
+  'container',
+  'daemon',
+  'event',
+  'image',
+  'label',
+  'network',
+  'node',
+  'plugin',
+  'scope',
+  'secret',
+  'service',
+  'type',
+  'volume',
+]
+/** Actions with a detail behind a colon; a filter names them without it. */
+const detailed = ['exec_create', 'exec_start', 'health_status']
+const objects = known.filter((key) => !['event', 'label', 'scope', 'type'].includes(key))
+
+/** `id`, `status` and `from` are the form that older clients read. */
+export function eventView(event: EngineEvent): Event {
+  const { id, attributes } = event.actor
+  const old = event.type === 'container' || event.type === 'image'
+  return {
+    ...(old ? { status: event.action, id } : {}),
+    ...(event.type === 'container' ? { from: attributes.image ?? '' } : {}),
+    Type: event.type,
+    Action: event.action,
+    Actor: { ID: id, Attributes: attributes },
+    scope: 'local',
+    time: Number(event.timeNano / 1_000_000_000n),
+    timeNano: Number(event.timeNano),
+  }
+}
+
+function matchesAction(wanted: string, action: string): boolean {
+  return wanted === action || (detailed.includes(wanted) && action.startsWith(wanted))
+}
+
+/** The object of an event by id or name, whole or a beginning of it. Images also by the container's image. */
+function matchesObject(key: string, wanted: string, event: EngineEvent): boolean {
+  const { id, attributes } = event.actor
+  if (key === 'image' && event.type === 'container') return attributes.image === wanted
+  if (event.type !== key) return false
+  const bare = id.replace(/^sha256:/, '')
+  return [id, bare, attributes.name ?? ''].some((candidate) => candidate !== '' && candidate.startsWith(wanted))
+}
+
+/** Keys are all needed, of a key's values one is enough; labels are all needed. */
+export const matchesEvent = (wanted: Filters, event: EngineEvent): boolean =>
+  wanted.any('type', (type) => type === event.type) &&
+  wanted.any('event', (action) => matchesAction(action, event.action)) &&
+  wanted.any('scope', (scope) => scope === 'local') &&
+  wanted.labels(event.actor.attributes) &&
+  objects.every((key) => wanted.any(key, (value) => matchesObject(key, value, event)))
+
+const nanoseconds = (seconds: number): bigint => BigInt(Math.round(seconds * 1e6)) * 1000n
+
+/** Lines that a slow client may have waiting; above it events are dropped, as dockerd does. */
+const longestQueue = 1024
+
+const events = route({
+  method: 'GET',
+  path: '/events',
+  query: z.object({ since: instant, until: instant, filters }),
+  handle: (engine, { query }) => {
+    const wanted = query.filters.only(...known)
+    const { since, until } = query
+    if (since !== undefined && until !== undefined && until < since)
+      throw invalid('`since` time cannot be after `until` time')
+    return lines(async (write, signal) => {
+      const last = until === undefined ? undefined : nanoseconds(until)
+      let waiting = 0
+      const show = (event: EngineEvent): void => {
+        if (last !== undefined && event.timeNano > last) return
+        if (!matchesEvent(wanted, event)) return
+        waiting = write(eventView(event)) ? 0 : waiting + 1
+      }
+      // Nothing is lost between the memory and what comes: no event can happen before the next await.
+      using _listening = engine.events.listen((event) => {
+        if (waiting < longestQueue) show(event)
+      })
+      const from = since === undefined ? undefined : nanoseconds(since)
+      if (from !== undefined) for (const event of engine.events.past()) if (event.timeNano >= from) show(event)
+      if (until === undefined) await gone(signal)
+      else await gone(signal, until * 1000 - Date.now())
+    })
+  },
+})
+
+const longestTimer = 2 ** 31 - 1
+
+/** Resolves when the client has gone, or after some milliseconds. */
+async function gone(signal: AbortSignal, milliseconds = Number.POSITIVE_INFINITY): Promise<void> {
+  if (signal.aborted || milliseconds <= 0) return
+  await new Promise<void>((resolve) => {
+    // setTimeout takes no more than 24 days: a client that waits longer is cut off then.
+    const timer = Number.isFinite(milliseconds) ? setTimeout(resolve, Math.min(milliseconds, longestTimer)) : undefined
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer)
+        resolve()
+      },
+      { once: true },
+    )
+  })
+}
+
+export const eventRoutes = [events]

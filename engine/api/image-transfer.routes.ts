@@ -1,0 +1,141 @@
+/** Images that come and go: pull, push, load, save, import. */
+import { z } from 'zod'
+import { EngineError } from '../base/errors.ts'
+import type { OnProgress } from '../images/image.ts'
+import { type Answer, bytes, progress, type WriteLine } from './answer.ts'
+import { decompressed } from './compressed-body.ts'
+import type { Engine } from './engine.ts'
+import { invalid } from './errors.ts'
+import { joinReference } from './images.routes.ts'
+import { byName, flagOn, word, words } from './query.schema.ts'
+import { authBody, authOption } from './registry-auth.ts'
+import { type ApiRequest, route } from './route.ts'
+
+const createQuery = z.object({
+  fromImage: word,
+  fromSrc: word,
+  repo: word,
+  tag: word,
+  message: word,
+  platform: word,
+  changes: words,
+})
+
+/** Counters that a slow client has no room for are left out: the next one says more. */
+const reporter = (write: WriteLine): OnProgress => {
+  let keepsUp = true
+  return (message) => {
+    const counter = message.progressDetail?.current !== undefined
+    if (counter && !keepsUp) {
+      keepsUp = true
+      return
+    }
+    keepsUp = write(message)
+  }
+}
+
+function pull(engine: Engine, query: z.output<typeof createQuery>, request: ApiRequest): Answer {
+  const platform = query.platform === '' ? {} : { platform: query.platform }
+  return progress(async (write, signal) => {
+    const options = {
+      ...platform,
+      ...authOption(request.headers['x-registry-auth']),
+      progress: reporter(write),
+      signal,
+    }
+    // Without any tag, `docker pull -a`: all of the repository's.
+    const named = query.tag !== '' || /:[^/]*$|@/.test(query.fromImage)
+    if (named) await engine.images.pull(joinReference(query.fromImage, query.tag), options)
+    else await engine.images.pullAll(query.fromImage, options)
+  })
+}
+
+function importArchive(engine: Engine, query: z.output<typeof createQuery>, request: ApiRequest): Answer {
+  if (query.fromSrc !== '-') throw invalid('importing from an address is not offered: send the archive as the body')
+  return progress(async (write, signal) => {
+    const image = await engine.images.import(await decompressed(request.stream), {
+      ...(query.repo === '' ? {} : { reference: joinReference(query.repo, query.tag) }),
+      ...(query.message === '' ? {} : { message: query.message }),
+      ...(query.platform === '' ? {} : { platform: query.platform }),
+      changes: query.changes,
+      signal,
+    })
+    write({ status: image.id })
+  })
+}
+
+const create = route({
+  method: 'POST',
+  path: '/images/create',
+  query: createQuery,
+  body: 'raw',
+  handle: (engine, { query, request }) => {
+    if (query.fromImage !== '') return pull(engine, query, request)
+    if (query.fromSrc !== '') return importArchive(engine, query, request)
+    throw invalid('one of the parameters fromImage and fromSrc is needed')
+  },
+})
+
+const push = route({
+  method: 'POST',
+  path: '/images/{name}/push',
+  params: byName,
+  query: z.object({ tag: word }),
+  handle: (engine, { params, query, request }) =>
+    progress(async (write, signal) => {
+      const auth = authOption(request.headers['x-registry-auth'])
+      await engine.images.push(joinReference(params.name, query.tag), { ...auth, progress: reporter(write), signal })
+    }),
+})
+
+const load = route({
+  method: 'POST',
+  path: '/images/load',
+  query: z.object({ quiet: flagOn }),
+  body: 'raw',
+  handle: (engine, { query, request }) =>
+    progress(async (write, signal) => {
+      const archive = await decompressed(request.stream)
+      const loaded = await engine.images.load(archive, { quiet: query.quiet, progress: reporter(write), signal })
+      for (const name of loaded)
+        write({ stream: `${name.startsWith('sha256:') ? 'Loaded image ID' : 'Loaded image'}: ${name}\n` })
+    }),
+})
+
+const saved = async (engine: Engine, names: string[]): Promise<Answer> => {
+  const stream = await engine.images.save(names)
+  return bytes(stream as import('node:stream').Readable, 'application/x-tar')
+}
+
+const saveMany = route({
+  method: 'GET',
+  path: '/images/get',
+  query: z.object({ names: words }),
+  handle: (engine, { query }) => {
+    const names = query.names.flatMap((text) => text.split(',')).filter((name) => name !== '')
+    if (names.length === 0) throw invalid('no images to save: the parameter names is empty')
+    return saved(engine, names)
+  },
+})
+
+const saveOne = route({
+  method: 'GET',
+  path: '/images/{name}/get',
+  params: byName,
+  handle: (engine, { params }) => saved(engine, [params.name]),
+})
+
+/** dockerd asks the registry whether the credentials are good; without that, success would be a guess. */
+const auth = route({
+  method: 'POST',
+  path: '/auth',
+  body: authBody,
+  handle: () => {
+    throw new EngineError(
+      'not-implemented',
+      'checking credentials at a registry is not offered: they show at the first pull',
+    )
+  },
+})
+
+export const imageTransferRoutes = [create, push, load, saveMany, saveOne, auth]

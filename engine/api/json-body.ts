@@ -1,0 +1,47 @@
+/** JSON request bodies under dockerd's rules: content type, size, one document. */
+import type { Readable } from 'node:stream'
+import type { z } from 'zod'
+import { messageOf } from '../base/errors.ts'
+import { invalid } from './errors.ts'
+
+/** More than any real request; an endless body must not fill the daemon's memory. */
+const largestBody = 16 * 1024 * 1024
+
+/** A body of no bytes means all defaults. */
+export function parseJson(contentType: string | undefined, body: Buffer): unknown {
+  if (body.length === 0 && contentType === undefined) return {}
+  const type = contentType?.split(';', 1)[0]?.trim().toLowerCase()
+  if (type !== 'application/json')
+    throw invalid(`unsupported Content-Type header (${contentType ?? ''}): must be 'application/json'`)
+  if (body.length === 0) return {}
+  const text = body.toString('utf8')
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const trailing = /after JSON/.test(messageOf(error))
+    throw invalid(trailing ? 'unexpected content after JSON' : `invalid JSON: ${messageOf(error)}`, error)
+  }
+}
+
+/** Reads a stream to its end; invalid above 16 MiB. */
+export async function readBody(stream: Readable): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > largestBody) throw invalid(`request body too large: more than ${largestBody} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** Checks a value from outside; the error names the field. */
+export function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]!
+  // A refinement's own sentence is Docker's text and stands alone.
+  if (issue.code === 'custom') throw invalid(issue.message)
+  const field = issue.path.length === 0 ? '' : ` ${issue.path.map(String).join('.')}`
+  throw invalid(`invalid ${what}${field}: ${issue.message}`)
+}

@@ -1,0 +1,123 @@
+/** Named volumes. */
+import { z } from 'zod'
+import { isKind } from '../base/errors.ts'
+import type { Volume } from '../volumes/volume.ts'
+import { empty, json } from './answer.ts'
+import type { Volume as WireVolume } from './contract/docker-store.ts'
+import type { Engine } from './engine.ts'
+import type { Filters } from './filters.ts'
+import { byName, filters, flag, goObject, optionalMap, optionalText } from './query.schema.ts'
+import { route } from './route.ts'
+
+const orNull = (map: Record<string, string>): Record<string, string> | null =>
+  Object.keys(map).length === 0 ? null : map
+
+export const volumeView = (volume: Volume): WireVolume => ({
+  CreatedAt: volume.created,
+  Driver: volume.driver,
+  Labels: orNull(volume.labels),
+  Mountpoint: volume.mountpoint,
+  Name: volume.name,
+  Options: orNull(volume.options),
+  Scope: 'local',
+})
+
+/** Ids of the containers that mount a volume, stopped ones included. */
+export const usersOf = (engine: Engine, name: string): string[] =>
+  engine.containers
+    .list()
+    .filter(({ mounts }) => mounts.some((mount) => mount.Type === 'volume' && mount.Name === name))
+    .map(({ id }) => id)
+
+function selected(engine: Engine, wanted: Filters): Volume[] {
+  wanted.only('dangling', 'driver', 'label', 'name')
+  const dangling = wanted.boolean('dangling')
+  return engine.volumes
+    .list()
+    .filter(
+      (volume) =>
+        wanted.any('driver', (driver) => driver === volume.driver) &&
+        wanted.pattern('name', [volume.name]) &&
+        (dangling === undefined || dangling === (usersOf(engine, volume.name).length === 0)) &&
+        wanted.labels(volume.labels),
+    )
+}
+
+const list = route({
+  method: 'GET',
+  path: '/volumes',
+  query: z.object({ filters }),
+  handle: (engine, { query }) => json({ Volumes: selected(engine, query.filters).map(volumeView), Warnings: null }),
+})
+
+const create = route({
+  method: 'POST',
+  path: '/volumes/create',
+  body: goObject({ Name: optionalText, Driver: optionalText, DriverOpts: optionalMap, Labels: optionalMap }),
+  handle: async (engine, { body }) => {
+    const volume = await engine.volumes.create({
+      ...(body.Name ? { name: body.Name } : {}),
+      ...(body.Driver ? { driver: body.Driver } : {}),
+      ...(body.DriverOpts === undefined ? {} : { options: body.DriverOpts }),
+      ...(body.Labels === undefined ? {} : { labels: body.Labels }),
+    })
+    return json(volumeView(volume), 201)
+  },
+})
+
+const inspect = route({
+  method: 'GET',
+  path: '/volumes/{name}',
+  params: byName,
+  handle: (engine, { params }) => json(volumeView(engine.volumes.get(params.name))),
+})
+
+const remove = route({
+  method: 'DELETE',
+  path: '/volumes/{name}',
+  params: byName,
+  query: z.object({ force: flag }),
+  handle: async (engine, { params, query }) => {
+    await engine.volumes.remove(params.name, { force: query.force, usedBy: usersOf(engine, params.name) })
+    return empty(204)
+  },
+})
+
+/** The label that Docker gives to volumes that nobody named. */
+export const anonymousLabel = 'com.docker.volume.anonymous'
+
+/** Volumes that no container mounts; named ones only where `all` says so. */
+export const unusedVolumes = (engine: Engine, wanted: Filters): Volume[] => {
+  const all = wanted.boolean('all') ?? false
+  return engine.volumes
+    .list()
+    .filter(
+      (volume) =>
+        (all || Object.hasOwn(volume.labels, anonymousLabel)) &&
+        wanted.labels(volume.labels) &&
+        usersOf(engine, volume.name).length === 0,
+    )
+}
+
+const prune = route({
+  method: 'POST',
+  path: '/volumes/prune',
+  query: z.object({ filters: filters.transform((value) => value.only('all', 'label', 'label!')) }),
+  handle: async (engine, { query }) => {
+    const deleted: string[] = []
+    let freed = 0
+    for (const { name } of unusedVolumes(engine, query.filters))
+      try {
+        const size = await engine.volumes.usage(name)
+        await engine.volumes.remove(name, { force: false, usedBy: usersOf(engine, name) })
+        deleted.push(name)
+        freed += size
+      } catch (error) {
+        // Used or removed meanwhile: then it is not ours to prune.
+        if (!isKind(error, 'conflict') && !isKind(error, 'not-found')) throw error
+      }
+    return json({ VolumesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: freed })
+  },
+})
+
+export const volumeRoutes = [list, create, inspect, remove, prune]
