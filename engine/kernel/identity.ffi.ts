@@ -16,6 +16,7 @@ const cSetresgid = declare(
 )
 const cSetgroups = declare('setgroups', 'int setgroups(size_t count, void *list)', (count) => `of ${count}`)
 const cCapset = declare('capset', 'int capset(void *header, void *data)')
+const cCapget = declare('capget', 'int capget(void *header, void *data)')
 const cPrctl = declare(
   'prctl',
   'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
@@ -67,6 +68,15 @@ export function lastCapability(): number {
 export function dropBoundingExcept(keep: bigint): void {
   for (let number = 0; number <= lastCapability(); number += 1)
     if ((keep & (1n << BigInt(number))) === 0n) cPrctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+}
+
+/** What the caller has been given to use; capget(2). Root on some machines lacks a few. */
+export function permittedCapabilities(): bigint {
+  const header = Buffer.alloc(8)
+  header.writeUInt32LE(LINUX_CAPABILITY_VERSION_3, 0)
+  const data = Buffer.alloc(24)
+  cCapget(header, data)
+  return BigInt(data.readUInt32LE(4)) | (BigInt(data.readUInt32LE(16)) << 32n)
 }
 
 /** The caller's own sets; what the kernel does not know is left out. capset(2). */

@@ -8,7 +8,7 @@ import {
   capabilityMask,
   dropBoundingExcept,
   keepCapabilities,
-  lastCapability,
+  permittedCapabilities,
   resourceLimits,
   setAmbient,
   setCapabilities,
@@ -46,7 +46,7 @@ export function becomeUser(process: OciProcess): void {
   setSupplementaryGroups(process.user.additionalGids ?? [])
   setGroup(process.user.gid)
   setUser(process.user.uid)
-  const all = (1n << BigInt(lastCapability() + 1)) - 1n
+  const all = permittedCapabilities()
   setCapabilities({ effective: all, permitted: all, inheritable: 0n })
   keepCapabilities(false)
   setFileCreationMask(process.user.umask ?? 0o022)
@@ -55,12 +55,14 @@ export function becomeUser(process: OciProcess): void {
 /** The five sets as configured. For a user other than 0 execve(2) clears what is not ambient. */
 export function dropCapabilities(process: OciProcess): void {
   const sets = process.capabilities ?? {}
+  // What the engine itself lacks cannot be given: on such a machine a container gets less, as with runc.
+  const available = permittedCapabilities()
   setCapabilities({
-    effective: capabilityMask(sets.effective ?? []),
-    permitted: capabilityMask(sets.permitted ?? []),
-    inheritable: capabilityMask(sets.inheritable ?? []),
+    effective: capabilityMask(sets.effective ?? []) & available,
+    permitted: capabilityMask(sets.permitted ?? []) & available,
+    inheritable: capabilityMask(sets.inheritable ?? []) & available,
   })
-  setAmbient(capabilityMask(sets.ambient ?? []))
+  setAmbient(capabilityMask(sets.ambient ?? []) & available)
 }
 
 /** Takes effect at the next execve(2). */

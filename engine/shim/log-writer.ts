@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import { closeSync, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { timestamp } from '../base/time.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import type { LogConfig } from './shim.ts'
 
 export type LogStream = 'stdout' | 'stderr'
@@ -138,10 +139,16 @@ export class LogWriter implements Disposable {
     this.#at = end
   }
 
+  /** A full disk costs log lines, never the container: what cannot be written is dropped. */
   #flush(): void {
-    for (let sent = 0; sent < this.#at; ) sent += writeSync(this.#fd, this.#out, sent, this.#at - sent)
-    this.#written += this.#at
-    this.#at = 0
+    try {
+      for (let sent = 0; sent < this.#at; ) sent += writeSync(this.#fd, this.#out, sent, this.#at - sent)
+      this.#written += this.#at
+    } catch (error) {
+      if (!isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG', 'EIO')) throw error
+    } finally {
+      this.#at = 0
+    }
   }
 
   /** path → path.1 → path.2 …; the oldest goes. A kill between two renames leaves a gap in the numbers, not in the text. */

@@ -49,7 +49,7 @@ export type ShimFrame = AnswerFrame | EventFrame
 /** A frame may carry an OCI process with a large environment, never more. */
 export const largestFrame = 4 << 20
 
-export function encodeFrame(message: RequestFrame | ShimFrame): Buffer {
+export function encodeFrame(message: object): Buffer {
   const body = Buffer.from(JSON.stringify(message))
   const frame = Buffer.allocUnsafe(4 + body.length)
   frame.writeUInt32BE(body.length, 0)

@@ -48,6 +48,8 @@ export type ExecRequest = {
   execId: string
   process: OciProcess
   openStdin: boolean
+  /** Nobody will attach: output is read and dropped. Otherwise it waits for the first attachment. */
+  detached?: boolean
   consoleSize?: { height: number; width: number }
 }
 

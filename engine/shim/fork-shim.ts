@@ -1,0 +1,61 @@
+/** From a forked copy of the spawner to a supervisor with nothing of the spawner's left. */
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { CgroupHost } from '../cgroup/cgroup.ts'
+import { closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
+import { becomeSubreaper, exit, setProcessName, startSession } from '../kernel/process.ffi.ts'
+import { blockSignals, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
+import { signalNumbers } from '../kernel/signals.table.ts'
+import { listen } from '../kernel/unix-socket.ffi.ts'
+import type { LoadSeccomp } from '../runtime/request.ts'
+import { Supervisor } from './supervisor.ts'
+
+export const socketName = 'shim.sock'
+
+/**
+ * The shim's listening socket. Made before the fork, so that the daemon can connect as soon as it has the answer.
+ * Through the directory's descriptor, since a socket's own path is at most 107 bytes; unix(7).
+ */
+export function listenIn(directory: string): number {
+  const fd = openSync(directory, constants.O_DIRECTORY)
+  try {
+    return listen(`/proc/self/fd/${fd}/${socketName}`)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+export type ShimStart = { directory: string; listener: number; cgroups: CgroupHost; loadSeccomp: LoadSeccomp }
+
+/** Runs in the child, to its end. A failure of the shim itself is left in the container's directory. */
+export function runShim(start: ShimStart): never {
+  try {
+    const { listener, nullDevice, signals } = settle(start.listener)
+    new Supervisor({ ...start, listener, signals, nullDevice }).run()
+    exit(0)
+  } catch (error) {
+    try {
+      writeFileSync(join(start.directory, 'shim-failure.txt'), `${error instanceof Error ? error.stack : error}\n`)
+    } finally {
+      exit(70)
+    }
+  }
+}
+
+/** Own session, own descriptors: 0–2 the null device, 3 the listener, 4 the null device for containers, 5 the signals. */
+function settle(listener: number): { listener: number; nullDevice: number; signals: number } {
+  startSession()
+  setProcessName('drydock-shim')
+  becomeSubreaper()
+  for (const signal of [signalNumbers.SIGHUP, signalNumbers.SIGINT, signalNumbers.SIGTERM, signalNumbers.SIGPIPE])
+    ignoreSignal(signal)
+  blockSignals([signalNumbers.SIGCHLD])
+  process.chdir('/')
+  const nothing = openSync('/dev/null', 'r+')
+  placeAt(listener, 3)
+  for (const target of [0, 1, 2, 4]) placeAt(nothing, target)
+  closeFrom(5)
+  setCloseOnExec(3)
+  setCloseOnExec(4)
+  return { listener: 3, nullDevice: 4, signals: signalDescriptor([signalNumbers.SIGCHLD]) }
+}

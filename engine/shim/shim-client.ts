@@ -1,0 +1,253 @@
+/** The daemon's side of a shim's socket: one control connection, and one more for each attachment. */
+import { closeSync, constants, openSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { EngineError } from '../base/errors.ts'
+import { timestamp } from '../base/time.ts'
+import type { OciResources } from '../spec/oci.ts'
+import { socketName } from './fork-shim.ts'
+import {
+  type AnswerFrame,
+  type EventFrame,
+  encodeFrame,
+  FrameReader,
+  type ShimAnswer,
+  type ShimFrame,
+  type ShimRequest,
+} from './protocol.ts'
+import type { AttachStreams, ExecRequest, ProcessExit, RuntimeSpan, Shim } from './shim.ts'
+
+type Waiting = { resolve: (answer: ShimAnswer) => void; reject: (error: Error) => void }
+type Hello = Extract<EventFrame, { event: 'hello' }>
+
+/** Through the directory's descriptor: a socket's own path is at most 107 bytes; unix(7). */
+function openSocket(directory: string): Promise<Socket> {
+  const fd = openSync(directory, constants.O_DIRECTORY)
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path: `/proc/self/fd/${fd}/${socketName}`, allowHalfOpen: true })
+    const settle = (act: () => void) => {
+      closeSync(fd)
+      act()
+    }
+    socket.once('connect', () => settle(() => resolve(socket)))
+    socket.once('error', (error) => settle(() => reject(error)))
+  })
+}
+
+/**
+ * The first frame that `wanted` takes; others before it are dropped, what follows it stays in `frames`. Reads without
+ * making the stream flow, so that whoever gets the socket decides when it does.
+ */
+function firstFrame<Wanted extends ShimFrame>(
+  socket: Socket,
+  frames: FrameReader,
+  wanted: (frame: ShimFrame) => frame is Wanted,
+): Promise<Wanted> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      socket.off('readable', look).off('close', refuse).off('error', refuse)
+    }
+    const refuse = (): void => {
+      stop()
+      reject(new EngineError('conflict', 'the supervisor of the container closed its connection'))
+    }
+    const look = (): void => {
+      for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
+        frames.add(chunk)
+      for (let frame = frames.next<ShimFrame>(); frame !== undefined; frame = frames.next<ShimFrame>()) {
+        if (!wanted(frame)) continue
+        stop()
+        resolve(frame)
+        return
+      }
+    }
+    socket.on('readable', look).once('close', refuse).once('error', refuse)
+  })
+}
+
+const errorOf = ({ kind, message }: { kind: EngineError['kind']; message: string }): EngineError =>
+  new EngineError(kind, message)
+
+/** A shim that went without a word: the container's end is a guess. */
+const lostExit = (): ProcessExit => ({ exitCode: 137, exitedAt: timestamp(), oomKilled: false, shimLost: true })
+
+export class ShimClient implements Shim {
+  readonly #directory: string
+  readonly #socket: Socket
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #execs = new Map<string, PromiseWithResolvers<ProcessExit>>()
+  readonly #exit = Promise.withResolvers<ProcessExit>()
+  #number = 0
+  #ended = false
+  #pid: number
+  #containerPid: number
+
+  private constructor(directory: string, socket: Socket, hello: Hello) {
+    this.#directory = directory
+    this.#socket = socket
+    this.#pid = hello.pid
+    this.#containerPid = hello.containerPid
+    if (hello.exit !== undefined) this.#containerEnded(hello.exit)
+    for (const { execId, exit } of hello.execs) {
+      const promise = this.#execExit(execId)
+      if (exit !== undefined) promise.resolve(exit)
+    }
+  }
+
+  /** Connects and hears the shim's greeting. Rejects where nothing listens. */
+  static async connect(directory: string): Promise<ShimClient> {
+    const socket = await openSocket(directory)
+    const frames = new FrameReader()
+    const hello = await firstFrame(
+      socket,
+      frames,
+      (frame): frame is Hello => 'event' in frame && frame.event === 'hello',
+    )
+    socket.on('error', () => socket.destroy())
+    const client = new ShimClient(directory, socket, hello)
+    client.#listen(frames)
+    return client
+  }
+
+  get pid(): number {
+    return this.#pid
+  }
+
+  get containerPid(): number {
+    return this.#containerPid
+  }
+
+  get exited(): Promise<ProcessExit> {
+    return this.#exit.promise
+  }
+
+  execExited(execId: string): Promise<ProcessExit> {
+    return this.#execExit(execId).promise
+  }
+
+  async create(): Promise<{ pid: number; spans: RuntimeSpan[] }> {
+    const { pid = 0, spans = [] } = await this.#ask({ op: 'create' })
+    this.#containerPid = pid
+    return { pid, spans }
+  }
+
+  async start(): Promise<{ spans: RuntimeSpan[] }> {
+    const { spans = [] } = await this.#ask({ op: 'start' })
+    return { spans }
+  }
+
+  async exec(request: ExecRequest): Promise<{ pid: number }> {
+    const { pid = 0 } = await this.#ask({ op: 'exec', request })
+    return { pid }
+  }
+
+  async kill(signal: number, execId?: string): Promise<void> {
+    await this.#ask({ op: 'kill', signal, ...(execId === undefined ? {} : { execId }) })
+  }
+
+  async killAll(): Promise<void> {
+    await this.#ask({ op: 'kill-all' })
+  }
+
+  async resize(size: { height: number; width: number }, execId?: string): Promise<void> {
+    await this.#ask({ op: 'resize', size, ...(execId === undefined ? {} : { execId }) })
+  }
+
+  async closeStdin(execId?: string): Promise<void> {
+    await this.#ask({ op: 'close-stdin', ...(execId === undefined ? {} : { execId }) })
+  }
+
+  async pause(): Promise<void> {
+    await this.#ask({ op: 'pause' })
+  }
+
+  async resume(): Promise<void> {
+    await this.#ask({ op: 'resume' })
+  }
+
+  async update(resources: OciResources): Promise<void> {
+    await this.#ask({ op: 'update', resources })
+  }
+
+  async release(): Promise<void> {
+    if (this.#ended) return
+    await this.#ask({ op: 'release' }).catch(() => undefined)
+    this.#socket.destroy()
+  }
+
+  async attach(streams: AttachStreams, execId?: string): Promise<Duplex> {
+    const socket = await openSocket(this.#directory)
+    socket.write(encodeFrame({ number: 1, op: 'attach', streams, ...(execId === undefined ? {} : { execId }) }))
+    const frames = new FrameReader()
+    const isAnswer = (frame: ShimFrame): frame is AnswerFrame => !('event' in frame)
+    const answer = await firstFrame(socket, frames, isAnswer)
+    socket.on('error', () => socket.destroy())
+    if ('error' in answer) {
+      socket.destroy()
+      throw errorOf(answer.error)
+    }
+    const rest = frames.rest()
+    if (rest.length > 0) socket.unshift(rest)
+    return socket
+  }
+
+  #listen(frames: FrameReader): void {
+    const take = (): void => {
+      for (let frame = frames.next<ShimFrame>(); frame !== undefined; frame = frames.next<ShimFrame>())
+        this.#take(frame)
+    }
+    this.#socket.on('data', (chunk: Buffer) => {
+      frames.add(chunk)
+      take()
+    })
+    this.#socket.once('end', () => this.#socket.end())
+    this.#socket.once('close', () => this.#lost())
+    take()
+  }
+
+  #take(frame: ShimFrame): void {
+    if (!('event' in frame)) this.#answer(frame)
+    else if (frame.event === 'exit') this.#containerEnded(frame.exit)
+    else if (frame.event === 'exec-exit') this.#execExit(frame.execId).resolve(frame.exit)
+  }
+
+  #answer(frame: AnswerFrame): void {
+    const waiting = this.#waiting.get(frame.number)
+    this.#waiting.delete(frame.number)
+    if ('error' in frame) waiting?.reject(errorOf(frame.error))
+    else waiting?.resolve(frame.ok)
+  }
+
+  #ask(request: ShimRequest): Promise<ShimAnswer> {
+    if (this.#ended)
+      return Promise.reject(new EngineError('not-found', 'the container has ended: its supervisor is gone'))
+    this.#number += 1
+    const number = this.#number
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(number, { resolve, reject })
+      this.#socket.write(encodeFrame({ number, ...request }))
+    })
+  }
+
+  #execExit(execId: string): PromiseWithResolvers<ProcessExit> {
+    const known = this.#execs.get(execId)
+    if (known !== undefined) return known
+    const promise = Promise.withResolvers<ProcessExit>()
+    this.#execs.set(execId, promise)
+    return promise
+  }
+
+  #containerEnded(exit: ProcessExit): void {
+    this.#exit.resolve(exit)
+    // An exec's process dies with the container; one that was not reaped in time has no code of its own.
+    for (const exec of this.#execs.values()) exec.resolve({ ...exit, exitCode: 137 })
+  }
+
+  #lost(): void {
+    this.#ended = true
+    for (const { reject } of this.#waiting.values())
+      reject(new EngineError('internal', 'the supervisor of the container ended unexpectedly'))
+    this.#waiting.clear()
+    this.#containerEnded(lostExit())
+  }
+}

@@ -1,0 +1,166 @@
+/** The daemon's side of the spawner: starts it, has it fork shims, starts it again when it is lost. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { EngineError, messageOf } from '../base/errors.ts'
+import { FrameReader } from './protocol.ts'
+import type { ProcessExit, Shim, Supervisors } from './shim.ts'
+import { ShimClient } from './shim-client.ts'
+import { encodeSpawn, type SpawnAnswer } from './spawner-protocol.ts'
+
+/**
+ * Small spaces for young objects, since every page that a collection touches is copied in each shim; byte code is kept
+ * and made up front, so that a fork finds everything compiled.
+ */
+const nodeFlags = ['--single-threaded', '--no-flush-bytecode', '--max-semi-space-size=1', '--max-old-space-size=256']
+// io_uring's mappings cannot be inherited by a fork.
+const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', UV_USE_IO_URING: '0' }
+
+type Waiting = { resolve: (pid: number) => void; reject: (error: Error) => void }
+type Spawner = { process: ChildProcess; socket: Duplex; proven: boolean; waiting: Map<number, Waiting> }
+
+export type SupervisorsOptions = {
+  /** The spawner's program: engine/shim/spawner.ts, or its bundle. */
+  program: string
+  /** The Node executable to run it with. */
+  node: string
+}
+
+/** Starts the spawner and waits for its proof that forking works here. */
+export async function startSupervisors(options: SupervisorsOptions): Promise<Supervisors> {
+  const supervisors = new ForkedSupervisors(options)
+  await supervisors.ready()
+  return supervisors
+}
+
+class ForkedSupervisors implements Supervisors {
+  readonly #options: SupervisorsOptions
+  #spawner: Promise<Spawner> | undefined
+  #mode: 'fork' | 'process' = 'fork'
+  #number = 0
+  #closed = false
+
+  constructor(options: SupervisorsOptions) {
+    this.#options = options
+  }
+
+  get mode(): 'fork' | 'process' {
+    return this.#mode
+  }
+
+  async ready(): Promise<void> {
+    const { proven } = await this.#running()
+    this.#mode = proven ? 'fork' : 'process'
+  }
+
+  async launch(directory: string): Promise<Shim> {
+    if (this.#mode === 'fork') await this.#fork(directory)
+    else await this.#startProcess(directory)
+    return ShimClient.connect(directory)
+  }
+
+  async find(directory: string): Promise<Shim | undefined> {
+    try {
+      return await ShimClient.connect(directory)
+    } catch {
+      return undefined
+    }
+  }
+
+  lastExit(directory: string): ProcessExit | undefined {
+    try {
+      return JSON.parse(readFileSync(join(directory, 'exit.json'), 'utf8')) as ProcessExit
+    } catch {
+      return undefined
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const spawner = await this.#spawner?.catch(() => undefined)
+    if (spawner === undefined) return
+    await new Promise<void>((resolve) => {
+      if (spawner.process.exitCode !== null || spawner.process.signalCode !== null) return resolve()
+      spawner.process.once('exit', () => resolve())
+      spawner.socket.destroy()
+    })
+  }
+
+  async #fork(directory: string): Promise<number> {
+    const spawner = await this.#running()
+    this.#number += 1
+    const number = this.#number
+    return new Promise((resolve, reject) => {
+      spawner.waiting.set(number, { resolve, reject })
+      spawner.socket.write(encodeSpawn({ number, directory }))
+    })
+  }
+
+  /** The fallback: a Node of its own for each container. */
+  async #startProcess(directory: string): Promise<void> {
+    const child = spawn(this.#options.node, [...nodeFlags, this.#options.program, 'shim', directory], {
+      stdio: 'ignore',
+      detached: true,
+      env: environment,
+    })
+    child.unref()
+    for (let attempt = 0; attempt < 500; attempt += 1) {
+      const shim = await this.find(directory)
+      if (shim !== undefined) return
+      if (child.exitCode !== null) break
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    throw new EngineError('internal', `the supervisor process for ${directory} did not start`)
+  }
+
+  #running(): Promise<Spawner> {
+    if (this.#closed) return Promise.reject(new EngineError('unavailable', 'the engine is stopping'))
+    this.#spawner ??= this.#start().catch((error: unknown) => {
+      this.#spawner = undefined
+      throw new EngineError('internal', `the spawner of containers did not start: ${messageOf(error)}`, {
+        cause: error,
+      })
+    })
+    return this.#spawner
+  }
+
+  #start(): Promise<Spawner> {
+    const { node, program } = this.#options
+    const child = spawn(node, [...nodeFlags, program], {
+      stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+      env: environment,
+      cwd: dirname(program),
+    })
+    const socket = child.stdio[3] as Duplex
+    const spawner: Spawner = { process: child, socket, proven: false, waiting: new Map() }
+    const frames = new FrameReader()
+    return new Promise((resolve, reject) => {
+      const lost = (why: Error): void => {
+        if (this.#spawner !== undefined) this.#spawner = undefined
+        for (const { reject: refuse } of spawner.waiting.values()) refuse(why)
+        spawner.waiting.clear()
+        reject(why)
+      }
+      child.once('error', lost)
+      child.once('exit', (code, signal) =>
+        lost(new EngineError('internal', `the spawner of containers ended (${signal ?? code})`)),
+      )
+      socket.on('error', () => undefined)
+      socket.on('data', (bytes: Buffer) => {
+        frames.add(bytes)
+        for (let frame = frames.next<SpawnAnswer>(); frame !== undefined; frame = frames.next<SpawnAnswer>()) {
+          if ('proven' in frame) resolve(Object.assign(spawner, { proven: frame.proven }))
+          else settle(spawner, frame)
+        }
+      })
+    })
+  }
+}
+
+function settle(spawner: Spawner, answer: Exclude<SpawnAnswer, { proven: boolean }>): void {
+  const waiting = spawner.waiting.get(answer.number)
+  spawner.waiting.delete(answer.number)
+  if ('pid' in answer) waiting?.resolve(answer.pid)
+  else waiting?.reject(new EngineError('internal', `cannot start a supervisor: ${answer.error}`))
+}

@@ -1,0 +1,10 @@
+/** What the daemon and its spawner say to each other: the frames of protocol.ts. Number 0 is the spawner's greeting. */
+import { encodeFrame } from './protocol.ts'
+
+export type SpawnRequest = { number: number; directory: string }
+export type SpawnAnswer =
+  | { number: number; pid: number }
+  | { number: number; error: string }
+  | { number: 0; proven: boolean }
+
+export const encodeSpawn = (message: SpawnRequest | SpawnAnswer): Buffer => encodeFrame(message)

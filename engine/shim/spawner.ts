@@ -1,0 +1,93 @@
+/**
+ * The spawner: a Node process that never returns to its event loop, kept warm to be forked. Started by the daemon as
+ * `node --single-threaded spawner.js`, with a socket as descriptor 3; ends when the daemon does. As
+ * `spawner.js shim DIRECTORY` it is itself the shim of one container: the fallback where forking is not proven.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { messageOf } from '../base/errors.ts'
+import { detectCgroups } from '../cgroup/detect.ts'
+import { close, pollEvents, read, write } from '../kernel/descriptors.ffi.ts'
+import { clone, exit, prepareFork, reap, setProcessName } from '../kernel/process.ffi.ts'
+import { blockSignals, signalDescriptor } from '../kernel/signals.ffi.ts'
+import { signalNumbers } from '../kernel/signals.table.ts'
+import { EventLoop } from './event-loop.ts'
+import { listenIn, runShim } from './fork-shim.ts'
+import { loadSeccomp } from './load-seccomp.ts'
+import { FrameReader } from './protocol.ts'
+import { encodeSpawn, type SpawnRequest } from './spawner-protocol.ts'
+
+const daemon = 3
+const proofForks = 3
+
+/**
+ * Forks, allocates in the child until garbage is collected, and looks at the exit code: the recipe leans on V8, and
+ * what does not hold on this machine must show before a container depends on it.
+ */
+function proveFork(): boolean {
+  for (let round = 0; round < proofForks; round += 1) {
+    const { pid } = clone({ flags: 0n })
+    if (pid === 0) {
+      let kept: unknown[] = []
+      for (let index = 0; index < 200_000; index += 1) {
+        kept.push({ index, text: `${index}` })
+        if (kept.length > 10_000) kept = []
+      }
+      exit(kept.length < 10_001 ? 40 + round : 1)
+    }
+    if (reap({ pid, block: true })?.exitCode !== 40 + round) return false
+  }
+  return true
+}
+
+function serve(): never {
+  setProcessName('drydock-spawner')
+  const cgroups = detectCgroups()
+  blockSignals([signalNumbers.SIGCHLD])
+  const signals = signalDescriptor([signalNumbers.SIGCHLD])
+  const loop = new EventLoop()
+  const frames = new FrameReader()
+  const chunk = Buffer.allocUnsafeSlow(65536)
+  const spawn = ({ number, directory }: SpawnRequest): void => {
+    try {
+      const listener = listenIn(directory)
+      const { pid } = clone({ flags: 0n })
+      if (pid === 0) runShim({ directory, listener, cgroups, loadSeccomp })
+      close(listener)
+      write(daemon, encodeSpawn({ number, pid }))
+    } catch (error) {
+      write(daemon, encodeSpawn({ number, error: messageOf(error) }))
+    }
+  }
+  loop.watch(daemon, {
+    wants: () => pollEvents.POLLIN,
+    ready: () => {
+      const count = read(daemon, chunk)
+      if (count <= 0) exit(0)
+      frames.add(chunk.subarray(0, count))
+      for (let frame = frames.next<SpawnRequest>(); frame !== undefined; frame = frames.next<SpawnRequest>())
+        spawn(frame)
+    },
+  })
+  loop.watch(signals, {
+    wants: () => pollEvents.POLLIN,
+    ready: () => {
+      while (read(signals, chunk) > 0);
+      while (reap() !== undefined);
+    },
+  })
+  const proven = proveFork()
+  write(daemon, encodeSpawn({ number: 0, proven }))
+  loop.run()
+  exit(0)
+}
+
+function main(): never {
+  prepareFork(readFileSync('/proc/self/maps', 'utf8'))
+  const [, , mode, directory] = process.argv
+  if (mode !== 'shim' || directory === undefined) return serve()
+  const listener = listenIn(directory)
+  writeFileSync(`${directory}/shim.pid`, String(process.pid))
+  return runShim({ directory, listener, cgroups: detectCgroups(), loadSeccomp })
+}
+
+main()

@@ -1,0 +1,326 @@
+/**
+ * The shim: the process that stands between the daemon and one container. It makes the container, owns its streams and
+ * log, keeps its exit code, and goes on when the daemon does not. Runs in a process forked out of the spawner.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts'
+import { timestamp } from '../base/time.ts'
+import type { Cgroup, CgroupHost } from '../cgroup/cgroup.ts'
+import { close, pollEvents, read } from '../kernel/descriptors.ffi.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
+import { type ChildExit, currentPid, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
+import { accept } from '../kernel/unix-socket.ffi.ts'
+import { type CreatedProcess, createContainer } from '../runtime/create.ts'
+import { joinContainer } from '../runtime/exec.ts'
+import type { LoadSeccomp } from '../runtime/request.ts'
+import type { OciSpec } from '../spec/oci.ts'
+import { Connection, type ConnectionOwner } from './connection.ts'
+import { EventLoop } from './event-loop.ts'
+import { LogWriter } from './log-writer.ts'
+import { ProcessIo } from './process-io.ts'
+import type { EventFrame, RequestFrame, ShimAnswer, ShimRequest } from './protocol.ts'
+import type { ExecRequest, ProcessExit, ShimConfig } from './shim.ts'
+import { spansOf } from './spans.ts'
+
+export type SupervisorOptions = {
+  /** The container's directory: config.json, shim.json, later exit.json. */
+  directory: string
+  /** Listening, non-blocking. */
+  listener: number
+  /** A signalfd(2) for SIGCHLD. */
+  signals: number
+  nullDevice: number
+  cgroups: CgroupHost
+  loadSeccomp: LoadSeccomp
+}
+
+type Supervised = { io: ProcessIo; process?: CreatedProcess; exit?: ProcessExit; started: boolean }
+
+/** After an exec's process ended, whoever still holds its output has this long; wire fact 34. */
+const execPatience = 2000
+/** How long what is left of a container may take to die; milliseconds. */
+const killPatience = 10_000
+/** The daemon's first connection comes within this many milliseconds, or never. */
+const firstContact = 30_000
+
+export class Supervisor implements ConnectionOwner {
+  readonly #options: SupervisorOptions
+  readonly #loop = new EventLoop()
+  readonly #config: ShimConfig
+  readonly #spec: OciSpec
+  readonly #cgroup: Cgroup
+  readonly #log: LogWriter | undefined
+  readonly #init: Supervised
+  readonly #execs = new Map<string, Supervised>()
+  readonly #controls = new Set<Connection>()
+  readonly #attached = new Map<Connection, ProcessIo>()
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    this.#config = JSON.parse(readFileSync(join(options.directory, 'shim.json'), 'utf8')) as ShimConfig
+    this.#spec = JSON.parse(readFileSync(join(options.directory, 'config.json'), 'utf8')) as OciSpec
+    this.#cgroup = options.cgroups.group(this.#spec.linux?.cgroupsPath ?? `/drydock/${this.#config.id}`)
+    this.#log = this.#config.log.driver === 'json-file' ? new LogWriter(this.#config.log) : undefined
+    const { terminal, openStdin, stdinOnce } = this.#config
+    const io = new ProcessIo({
+      loop: this.#loop,
+      terminal,
+      openStdin,
+      stdinOnce,
+      hold: false,
+      ...(this.#log === undefined ? {} : { log: this.#log }),
+    })
+    this.#init = { io, started: false }
+  }
+
+  /** Until the container has ended and nobody wants to know more. */
+  run(): void {
+    const { listener, signals } = this.#options
+    this.#loop.watch(listener, { wants: () => pollEvents.POLLIN, ready: () => this.#accept() })
+    this.#loop.watch(signals, { wants: () => pollEvents.POLLIN, ready: () => this.#reapAll() })
+    // A daemon that was killed right after it asked for this shim never comes.
+    this.#loop.after(firstContact, () => {
+      if (this.#init.process === undefined && this.#controls.size === 0) this.#leave()
+    })
+    this.#loop.run()
+  }
+
+  request(connection: Connection, frame: RequestFrame): void {
+    try {
+      if (frame.op === 'attach') {
+        this.#attach(connection, frame)
+        return
+      }
+      connection.sendFrame({ number: frame.number, ok: this.#perform(frame) })
+    } catch (error) {
+      connection.sendFrame({ number: frame.number, error: { kind: kindOf(error), message: messageOf(error) } })
+    }
+    if (frame.op === 'release' || (frame.op === 'create' && this.#init.process === undefined)) this.#leave()
+  }
+
+  closed(connection: Connection): void {
+    this.#attached.get(connection)?.detach(connection)
+    this.#attached.delete(connection)
+    this.#controls.delete(connection)
+    if ((this.#over() || this.#init.process === undefined) && this.#controls.size === 0) this.#leave()
+  }
+
+  #over(): boolean {
+    return this.#init.exit !== undefined
+  }
+
+  #leave(): void {
+    this.#loop.stop()
+  }
+
+  #accept(): void {
+    for (;;) {
+      const fd = accept(this.#options.listener)
+      if (fd === undefined) return
+      const connection = new Connection(fd, this.#loop, this)
+      this.#controls.add(connection)
+      connection.sendFrame(this.#hello())
+    }
+  }
+
+  #hello(): EventFrame {
+    const execs = [...this.#execs].map(([execId, { exit }]) => (exit === undefined ? { execId } : { execId, exit }))
+    const hello = { event: 'hello' as const, pid: currentPid(), containerPid: this.#init.process?.pid ?? 0, execs }
+    return this.#init.exit === undefined ? hello : { ...hello, exit: this.#init.exit }
+  }
+
+  #perform(frame: Exclude<ShimRequest, { op: 'attach' }>): ShimAnswer {
+    switch (frame.op) {
+      case 'create':
+        return this.#create()
+      case 'start':
+        return this.#start()
+      case 'exec':
+        return this.#exec(frame.request)
+      case 'kill':
+        this.#kill(this.#find(frame.execId), frame.signal)
+        return {}
+      case 'kill-all':
+        this.#cgroup.kill(killPatience)
+        return {}
+      case 'resize':
+        this.#find(frame.execId).io.resize(frame.size)
+        return {}
+      case 'close-stdin':
+        this.#find(frame.execId).io.closeInput()
+        return {}
+      case 'pause':
+        this.#cgroup.freeze()
+        return {}
+      case 'resume':
+        this.#cgroup.thaw()
+        return {}
+      case 'update':
+        this.#cgroup.apply(frame.resources)
+        return {}
+      case 'release':
+        return {}
+    }
+  }
+
+  #find(execId: string | undefined): Supervised {
+    if (execId === undefined) return this.#init
+    const exec = this.#execs.get(execId)
+    if (exec === undefined) throw new EngineError('not-found', `No such exec instance: ${execId}`)
+    return exec
+  }
+
+  #create(): ShimAnswer {
+    if (this.#init.process !== undefined)
+      throw new EngineError('conflict', `container ${this.#config.id} is created already`)
+    const { directory, loadSeccomp, nullDevice } = this.#options
+    const began = performance.timeOrigin + performance.now()
+    const pipes = this.#config.terminal ? undefined : this.#init.io.openPipes(nullDevice)
+    try {
+      const process = createContainer({
+        spec: this.#spec,
+        bundle: directory,
+        rootMounts: this.#config.rootfs,
+        cgroup: this.#cgroup,
+        loadSeccomp,
+        ...(pipes === undefined ? {} : { streams: pipes }),
+      })
+      this.#init.process = process
+      if (process.master !== undefined) this.#init.io.setTerminal(process.master)
+      return { pid: process.pid, spans: spansOf(began, process.steps) }
+    } finally {
+      pipes?.release()
+    }
+  }
+
+  #start(): ShimAnswer {
+    const process = this.#init.process
+    if (process === undefined || this.#init.started)
+      throw new EngineError('conflict', `container ${this.#config.id} is not waiting to be started`)
+    const start = performance.timeOrigin + performance.now()
+    try {
+      process.start()
+    } catch (error) {
+      // The process was reaped where it failed; what it had is given back here.
+      delete this.#init.process
+      this.#cgroup.kill(killPatience)
+      this.#cgroup.remove()
+      throw error
+    }
+    this.#init.started = true
+    return { spans: [{ layer: 'kernel', name: 'execve', start, end: performance.timeOrigin + performance.now() }] }
+  }
+
+  #exec({ execId, process, openStdin, detached, consoleSize }: ExecRequest): ShimAnswer {
+    const target = this.#init.process
+    if (target === undefined || this.#over())
+      throw new EngineError('conflict', `container ${this.#config.id} is not running`)
+    const terminal = process.terminal === true
+    const io = new ProcessIo({ loop: this.#loop, terminal, openStdin, stdinOnce: true, hold: detached !== true })
+    const pipes = terminal ? undefined : io.openPipes(this.#options.nullDevice)
+    try {
+      const joined = joinContainer({
+        pid: target.pid,
+        process: consoleSize === undefined ? process : { ...process, consoleSize },
+        spec: this.#spec,
+        cgroup: this.#cgroup,
+        loadSeccomp: this.#options.loadSeccomp,
+        ...(pipes === undefined ? {} : { streams: pipes }),
+      })
+      if (joined.master !== undefined) io.setTerminal(joined.master)
+      joined.start()
+      this.#execs.set(execId, { io, process: joined, started: true })
+      return { pid: joined.pid }
+    } catch (error) {
+      io.drain(0, () => undefined)
+      throw error
+    } finally {
+      pipes?.release()
+    }
+  }
+
+  #kill({ process, exit }: Supervised, signal: number): void {
+    if (process === undefined || exit !== undefined) throw new EngineError('not-found', 'process already finished')
+    try {
+      pidfdSendSignal(process.pidfd, signal)
+    } catch (error) {
+      if (isErrno(error, 'ESRCH')) throw new EngineError('not-found', 'process already finished', { cause: error })
+      throw error
+    }
+  }
+
+  #attach(connection: Connection, frame: Extract<RequestFrame, { op: 'attach' }>): void {
+    const { io } = this.#find(frame.execId)
+    this.#controls.delete(connection)
+    this.#attached.set(connection, io)
+    connection.sendFrame({ number: frame.number, ok: {} })
+    connection.become(frame.streams.stdin ? io : ignoredInput)
+    io.attach(connection, frame.streams)
+  }
+
+  #reapAll(): void {
+    while (read(this.#options.signals, signalBuffer) > 0);
+    for (let child = reap(); child !== undefined; child = reap()) this.#ended(child)
+  }
+
+  #ended(child: ChildExit): void {
+    if (child.pid === this.#init.process?.pid) {
+      this.#containerEnded(child)
+      return
+    }
+    for (const [execId, exec] of this.#execs) if (exec.process?.pid === child.pid) this.#execEnded(execId, exec, child)
+  }
+
+  #execEnded(execId: string, exec: Supervised, child: ChildExit): void {
+    const exit = { exitCode: child.exitCode, exitedAt: timestamp(), oomKilled: false }
+    close(exec.process!.pidfd)
+    exec.exit = exit
+    exec.io.drain(execPatience, () => this.#broadcast({ event: 'exec-exit', execId, exit }))
+  }
+
+  /** What is left of the container goes; then its output is drained, and its end is on disk before anyone hears of it. */
+  #containerEnded(child: ChildExit): void {
+    const exitedAt = timestamp()
+    const oomKilled = this.#endGroup()
+    close(this.#init.process!.pidfd)
+    this.#init.io.drain(execPatience, () => {
+      const exit = { exitCode: child.exitCode, exitedAt, oomKilled }
+      this.#log?.[Symbol.dispose]()
+      writeExit(this.#options.directory, exit)
+      this.#init.exit = exit
+      this.#broadcast({ event: 'exit', exit })
+      if (this.#controls.size === 0) this.#leave()
+    })
+  }
+
+  #endGroup(): boolean {
+    let oomKilled = false
+    try {
+      oomKilled = this.#cgroup.use().memory.oomKills > 0
+    } catch {
+      // The group may be gone, or its memory controller absent: then nobody was killed for memory.
+    }
+    if (this.#cgroup.processes().length > 0) this.#cgroup.kill(killPatience)
+    this.#cgroup.remove()
+    return oomKilled
+  }
+
+  #broadcast(frame: EventFrame): void {
+    for (const control of this.#controls) control.sendFrame(frame)
+  }
+}
+
+const signalBuffer = Buffer.alloc(128)
+
+const ignoredInput = { input: () => undefined, hungry: () => true, inputEnded: () => undefined }
+
+const kindOf = (error: unknown): ErrorKind => (error instanceof EngineError ? error.kind : 'internal')
+
+/** Written aside and renamed: a reader sees a whole record or none. */
+function writeExit(directory: string, exit: ProcessExit): void {
+  const path = join(directory, 'exit.json')
+  rmSync(`${path}.new`, { force: true })
+  writeFileSync(`${path}.new`, JSON.stringify(exit))
+  renameSync(`${path}.new`, path)
+}
