@@ -1,12 +1,12 @@
 /** What somebody sees who has the extension and no engine yet. */
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Bed, noBed } from './bed.ts'
+import { extensionWithoutEngine } from './staged.ts'
 
-const root = resolve(import.meta.dirname, '..', '..')
 let directory = ''
 
 before(() => {
@@ -17,18 +17,10 @@ before(() => {
 
 after(() => rmSync(directory, { recursive: true, force: true }))
 
-/** The extension without its engine, so that nothing is installed on this machine when the test runs as root. */
-function extensionWithoutEngine(): string {
-  const copy = join(directory, 'extension')
-  for (const name of ['package.json', 'dist/extension', 'extension/media'])
-    cpSync(join(root, name), join(copy, name), { recursive: true })
-  return copy
-}
-
 test('the views say what is missing, and what helps', { skip: noBed(), timeout: 120_000 }, async () => {
   const folder = join(directory, 'folder')
   const settings = { 'drydock.socket': join(directory, 'no.sock') }
-  await using bed = await Bed.open({ folder, extension: extensionWithoutEngine(), settings })
+  await using bed = await Bed.open({ folder, extension: extensionWithoutEngine(directory), settings })
   await bed.openView('Drydock')
   const containers = bed.page.getByRole('button', { name: 'Containers Section' })
   await containers.waitFor()
@@ -45,7 +37,7 @@ test('the views say what is missing, and what helps', { skip: noBed(), timeout: 
 test('a folder in the explorer offers to run in a container', { skip: noBed(), timeout: 120_000 }, async () => {
   const folder = join(directory, 'folder')
   const settings = { 'drydock.socket': join(directory, 'no.sock') }
-  await using bed = await Bed.open({ folder, extension: extensionWithoutEngine(), settings })
+  await using bed = await Bed.open({ folder, extension: extensionWithoutEngine(directory), settings })
   await bed.treeItem('greeting').click({ button: 'right' })
   const entries = bed.page.getByRole('menuitem', { name: /Run in Container…/ })
   await entries.first().waitFor()
