@@ -27,7 +27,8 @@ export const engineCommands: Record<string, Command> = {
 }
 
 async function uninstall(face: Face): Promise<void> {
-  const detail = 'The engine is stopped and its programs are removed. Containers, images and volumes stay on the disk.'
+  const detail =
+    'Its containers are stopped, and its programs are removed. Images, volumes and containers stay on the disk.'
   if (!(await confirm('Uninstall the Drydock engine?', detail, 'Uninstall'))) return
   await face.setup.run('uninstall')
   face.life.connect()

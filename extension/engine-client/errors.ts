@@ -30,7 +30,16 @@ const reasons: Record<string, string> = {
 
 const reasonOf = (code: string): string => reasons[code] ?? code
 
-/** True for what a cancelled request throws: no message is wanted then. */
+/** Somebody here cancelled the request: no message is wanted then. */
+export class AbortedError extends Error {
+  override readonly name = 'AbortError'
+
+  constructor() {
+    super('The request was cancelled.')
+  }
+}
+
+/** Also true for what Node throws at an aborted signal. */
 export const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError'
 
 /** The text of any thrown value. */

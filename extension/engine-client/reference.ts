@@ -23,6 +23,7 @@ const hostForm = /^(?:localhost|[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+|[a-zA-Z0-9-]+(
 export function referenceProblem(reference: string): string | undefined {
   if (reference.trim() === '') return 'Type the name of an image, for example node:22.'
   if (/\s/.test(reference)) return 'The name of an image has no spaces.'
+  if (/[:@]$/.test(reference)) return 'A tag or a digest is missing at the end.'
   const { name, tag } = splitReference(reference)
   const [first = '', ...rest] = name.split('/')
   const parts = rest.length > 0 && hostForm.test(first) ? rest : [first, ...rest]

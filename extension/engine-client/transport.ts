@@ -1,7 +1,7 @@
-import { Agent, type IncomingMessage, type RequestOptions, request } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { ApiError, UnreachableError } from './errors.ts'
+import { AbortedError, ApiError, isAbort, UnreachableError } from './errors.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD'
 
@@ -66,7 +66,13 @@ export class Transport {
 
   #exchange(method: Method, path: string, ask: Ask): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-    const sent = request(this.#options(method, path, ask, {}), resolve)
+    let open: { destroy(error: Error): unknown }
+    const sent = request(this.#options(method, path, ask, {}), (response) => {
+      open = response
+      resolve(response)
+    })
+    open = sent
+    onAbort(ask.signal, sent, (reason) => open.destroy(reason))
     sent.once('error', (error) => reject(this.#failure(error)))
     sent.end(ask.body === undefined ? undefined : JSON.stringify(ask.body))
     return promise
@@ -80,14 +86,25 @@ export class Transport {
       method,
       path: pathOf(path, ask.query),
       headers: { Host: 'drydock', ...body, ...headers },
-      ...(ask.signal ? { signal: ask.signal } : {}),
     }
   }
 
   #failure(error: NodeJS.ErrnoException): Error {
-    if (error.name === 'AbortError' || !error.code) return error
+    if (isAbort(error) || !error.code) return error
     return new UnreachableError(this.socketPath, error.code, { cause: error })
   }
+}
+
+/**
+ * Node's own `signal` option ends a body that is being read with the same error as a peer that hangs up does; whoever
+ * reads has to be able to tell the two apart.
+ */
+function onAbort(signal: AbortSignal | undefined, sent: ClientRequest, act: (reason: Error) => void): void {
+  if (!signal) return
+  const abort = (): void => act(new AbortedError())
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  sent.once('close', () => signal.removeEventListener('abort', abort))
 }
 
 function pathOf(path: string, query: Ask['query'] = {}): string {

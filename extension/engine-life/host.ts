@@ -27,4 +27,4 @@ export const nodeProgram = (): string | undefined =>
   process.versions.electron === undefined ? process.execPath : onPath('node')
 
 /** Where `setup install` puts the engine; only its being there is looked at. */
-export const isInstalled = (): boolean => existsSync('/usr/local/lib/drydock')
+export const isInstalled = (): boolean => existsSync('/opt/drydock/current')
