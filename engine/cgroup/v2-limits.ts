@@ -21,8 +21,7 @@ function applyMemory(directory: string, memory: NonNullable<OciResources['memory
   // Swap first: a lower memory limit pushes pages out at once, and where to is decided by then.
   if (swap !== undefined) applySwap(directory, swap)
   if (memory.limit !== undefined) limit(`${directory}/memory.max`, orMax(memory.limit))
-  if (memory.reservation !== undefined)
-    limit(`${directory}/memory.low`, memory.reservation < 0 ? 0 : memory.reservation)
+  if (memory.reservation !== undefined) limit(`${directory}/memory.low`, Math.max(memory.reservation, 0))
 }
 
 /** v2 takes any limit and kills whoever is over it; v1 refused. What cannot be kept is an error here as well. */
