@@ -93,9 +93,13 @@ export function removeTreeAt(directory: number, name: ByteName): void {
 
 export type TreeUsage = { bytes: number; inodes: number }
 
+/** Directories nested deeper have no path that a program could name: PATH_MAX is 4096. */
+const deepest = 2048
+
 /** Adds up the bytes of the files (hard links once) and the inodes below and including an open directory. */
-export function* measure(directory: number, sum: TreeUsage, seen: Set<bigint> = new Set()): Generator<void> {
+export function* measure(directory: number, sum: TreeUsage, seen: Set<bigint> = new Set(), depth = 0): Generator<void> {
   sum.inodes += 1
+  if (depth === deepest) return
   for (const name of namesIn(directory)) {
     yield
     const status = statusAt(directory, rawName(name))
@@ -103,7 +107,7 @@ export function* measure(directory: number, sum: TreeUsage, seen: Set<bigint> = 
     if ((status.mode & fileTypes.S_IFMT) === fileTypes.S_IFDIR) {
       const inner = openChild(directory, name)
       try {
-        yield* measure(inner, sum, seen)
+        yield* measure(inner, sum, seen, depth + 1)
       } finally {
         closeSync(inner)
       }
