@@ -91,6 +91,8 @@ export type Images = {
   pull(reference: string, options: PullOptions): Promise<Image>
   pullAll(repository: string, options: PullOptions): Promise<Image[]>
   push(reference: string, options: PullOptions): Promise<void>
+  /** Are these credentials good? unauthorized if not, unavailable if nobody answers. */
+  login(auth: RegistryAuth, signal?: AbortSignal): Promise<void>
   tag(image: string, reference: string): void
   remove(reference: string, options: { force: boolean; prune: boolean }): Promise<DeletedImage[]>
   /** Images to go: dangling ones, or all unused. `dryRun` only tells. */
