@@ -5,8 +5,9 @@
  */
 import { EngineError } from '../base/errors.ts'
 import { close, closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
-import { execve, exit } from '../kernel/process.ffi.ts'
+import { execve, exit, setParentDeathSignal } from '../kernel/process.ffi.ts'
 import { resetSignals } from '../kernel/signals.ffi.ts'
+import { signalNumbers } from '../kernel/signals.table.ts'
 import { setControllingTerminal, setWindowSize } from '../kernel/terminal.ffi.ts'
 import type { OciProcess } from '../spec/oci.ts'
 import { openConsole } from './console.ts'
@@ -27,7 +28,7 @@ export type ProcessContext = {
   environment?: readonly string[]
 }
 
-export type Step<Context> = readonly [name: string, run: (context: Context) => void]
+export type Step<Context> = readonly [name: string, run: (context: Context) => unknown]
 export type StepTimes = [name: string, milliseconds: number][]
 
 /** Order: the last that needs privileges comes before `become user`. */
@@ -37,6 +38,8 @@ export const processSteps: readonly Step<ProcessContext>[] = [
   ['set labels', ({ process }) => applyLabels(process)],
   ['place descriptors', placeDescriptors],
   ['become user', ({ process }) => becomeUser(process)],
+  // After the user: a change of identity clears it. The container goes when its supervisor is killed.
+  ['die with the supervisor', () => setParentDeathSignal(signalNumbers.SIGKILL)],
   ['enter working directory', ({ process }) => enterWorkingDirectory(process.cwd)],
   ['find program', findProgram],
 ]

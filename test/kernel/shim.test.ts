@@ -1,0 +1,275 @@
+/** Spawner, shim and runtime on the kernel: what a container's process sees, and what survives a kill. */
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { detectCgroups } from '../../engine/cgroup/detect.ts'
+import type { Shim, Supervisors } from '../../engine/shim/shim.ts'
+import { startSupervisors } from '../../engine/shim/spawner-client.ts'
+import { type BundleOptions, makeBundle, type TestBundle } from './bundle.ts'
+
+const skip = process.getuid?.() !== 0 && 'needs root'
+const program = resolve(import.meta.dirname, '../../engine/shim/spawner.ts')
+const start = () => startSupervisors({ program, node: process.execPath })
+
+let supervisors: Supervisors
+before(async () => {
+  if (skip === false) supervisors = await start()
+})
+after(async () => {
+  if (skip !== false) return
+  await supervisors.close()
+  detectCgroups().group('/drydock-test').remove()
+})
+
+const collect = async (stream: AsyncIterable<Buffer>): Promise<Buffer> => Buffer.concat(await Array.fromAsync(stream))
+
+/** Takes the frames of wire fact 18 apart. */
+function unframe(bytes: Buffer): { stdout: string; stderr: string } {
+  const parts: Record<number, Buffer[]> = { 1: [], 2: [] }
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.readUInt32BE(at + 4)
+    parts[bytes[at]!]!.push(bytes.subarray(at + 8, at + 8 + length))
+    at += 8 + length
+  }
+  return { stdout: Buffer.concat(parts[1]!).toString(), stderr: Buffer.concat(parts[2]!).toString() }
+}
+
+async function launch(
+  args: readonly string[],
+  options: BundleOptions = {},
+): Promise<{ bundle: TestBundle; shim: Shim }> {
+  const bundle = makeBundle(args, options)
+  return { bundle, shim: await supervisors.launch(bundle.directory) }
+}
+
+async function run(
+  args: readonly string[],
+  options: BundleOptions = {},
+): Promise<{ stdout: string; stderr: string; exitCode: number; log: string }> {
+  const { bundle, shim } = await launch(args, options)
+  using _bundle = bundle
+  await shim.create()
+  const output = collect(await shim.attach({ stdin: false, stdout: true, stderr: true }))
+  await shim.start()
+  const { exitCode } = await shim.exited
+  const bytes = await output
+  await shim.release()
+  const streams = options.terminal === true ? { stdout: bytes.toString(), stderr: '' } : unframe(bytes)
+  return { ...streams, exitCode, log: readFileSync(bundle.logPath, 'utf8') }
+}
+
+const script = (text: string): string[] => ['sh', '-c', text]
+
+test('output, exit code and log of a short run', { skip }, async () => {
+  const { stdout, stderr, exitCode, log } = await run(script('echo out; echo err >&2; exit 7'))
+  assert.equal(stdout, 'out\n')
+  assert.equal(stderr, 'err\n')
+  assert.equal(exitCode, 7)
+  const lines = log
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { log: string; stream: string; time: string })
+  assert.deepEqual(lines.map(({ log, stream }) => [log, stream]).toSorted(), [
+    ['err\n', 'stderr'],
+    ['out\n', 'stdout'],
+  ])
+  assert.match(lines[0]!.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/)
+})
+
+test('the process is alone in its namespaces', { skip }, async () => {
+  const { stdout } = await run(
+    script('echo $$; hostname; ls /proc | grep -c "^[0-9]"; cat /proc/net/dev | grep -c :; ls /'),
+  )
+  const [pid, hostname, processes, links, ...root] = stdout.trim().split('\n')
+  assert.equal(pid, '1')
+  assert.equal(hostname, 'drydock-test')
+  assert.ok(Number(processes) <= 4, 'sees other processes')
+  assert.equal(links, '1', 'sees other links than lo')
+  assert.deepEqual(root.toSorted(), ['bin', 'dev', 'etc', 'lib', 'lib64', 'proc', 'root', 'sbin', 'sys', 'tmp', 'usr'])
+})
+
+test('no descriptor of the engine reaches the container', { skip }, async () => {
+  const { stdout } = await run(['ls', '/proc/self/fd'])
+  // 3 is ls's own, of the directory it lists.
+  assert.deepEqual(stdout.trim().split('\n'), ['0', '1', '2', '3'])
+})
+
+test('nothing is ignored or blocked for the program', { skip }, async () => {
+  const { stdout } = await run(['grep', '-E', 'Sig(Blk|Ign)', '/proc/self/status'])
+  assert.match(stdout, /SigBlk:\s+0+\nSigIgn:\s+0+\n/)
+})
+
+test('masked paths are empty, read-only paths refuse writes', { skip }, async () => {
+  const { stdout } = await run(
+    script('wc -c < /proc/keys; ls /sys/firmware | wc -l; echo x > /proc/sys/kernel/hostname || echo refused'),
+  )
+  assert.equal(stdout, '0\n0\nrefused\n')
+})
+
+test('a terminal is the controlling one, with the size asked for', { skip }, async () => {
+  const change: BundleOptions['change'] = (spec) => {
+    spec.process!.consoleSize = { height: 33, width: 77 }
+  }
+  const { stdout } = await run(
+    script('tty; stty size; ps -o tty= -p 1 || true; test -c /dev/console && echo console'),
+    { terminal: true, change },
+  )
+  assert.match(stdout, /\/dev\/pts\/0\r\n33 77\r\n/)
+  assert.match(stdout, /console/)
+})
+
+test('input reaches the process, and ends with the client when it was the only one', { skip }, async () => {
+  const { bundle, shim } = await launch(['cat'], { openStdin: true, stdinOnce: true })
+  using _bundle = bundle
+  await shim.create()
+  const stream = await shim.attach({ stdin: true, stdout: true, stderr: true })
+  await shim.start()
+  const text = 'line\n'.repeat(50_000)
+  stream.end(text)
+  assert.equal(unframe(await collect(stream)).stdout, text)
+  assert.equal((await shim.exited).exitCode, 0)
+  await shim.release()
+})
+
+test('words of Docker for a program that is not there, not executable, a directory', { skip }, async () => {
+  for (const [name, words] of [
+    ['no-such-program', 'exec: "no-such-program": executable file not found in $PATH'],
+    ['/etc/passwd', 'exec: "/etc/passwd": permission denied'],
+    ['/etc', 'exec: "/etc": is a directory'],
+    ['/no/such', 'exec: "/no/such": stat /no/such: no such file or directory'],
+  ] as const) {
+    const { bundle, shim } = await launch([name])
+    using _bundle = bundle
+    await assert.rejects(shim.create(), { message: words })
+    assert.ok(!existsSync(`/sys/fs/cgroup/memory${bundle.cgroup}`), 'the cgroup is left behind')
+  }
+})
+
+test('exec: exit code, output, its own terminal, and the container’s namespaces', { skip }, async () => {
+  const { bundle, shim } = await launch(['sleep', '60'])
+  using _bundle = bundle
+  await shim.create()
+  await shim.start()
+  const process = {
+    user: { uid: 65534, gid: 65534 },
+    args: script('id -u; hostname; echo $FOO; exit 9'),
+    env: ['PATH=/usr/bin', 'FOO=bar'],
+    cwd: '/',
+  }
+  await shim.exec({ execId: 'one', openStdin: false, process })
+  const output = await collect(await shim.attach({ stdin: false, stdout: true, stderr: true }, 'one'))
+  assert.equal(unframe(output).stdout, '65534\ndrydock-test\nbar\n')
+  assert.equal((await shim.execExited('one')).exitCode, 9)
+
+  await shim.exec({
+    execId: 'two',
+    openStdin: true,
+    process: { ...process, args: script('read x; echo got:$x; tty'), terminal: true },
+  })
+  const terminal = await shim.attach({ stdin: true, stdout: true, stderr: true }, 'two')
+  terminal.write('hello\n')
+  assert.match((await collect(terminal)).toString(), /got:hello\r\n\/dev\/pts\/0/)
+  await assert.rejects(
+    shim.exec({ execId: 'three', openStdin: false, process: { ...process, args: ['nope'] } }),
+    /executable file not found/,
+  )
+  await shim.killAll()
+  assert.equal((await shim.exited).exitCode, 137)
+  await shim.release()
+})
+
+test('the kernel kills at the memory limit, and the exit says so', { skip }, async () => {
+  const change: BundleOptions['change'] = (spec) => {
+    spec.linux!.resources = { memory: { limit: 24 << 20, swap: 24 << 20 } }
+  }
+  const { bundle, shim } = await launch(['tail', '/dev/zero'], { change })
+  using _bundle = bundle
+  await shim.create()
+  await shim.start()
+  const exit = await shim.exited
+  assert.equal(exit.exitCode, 137)
+  assert.equal(exit.oomKilled, true)
+  await shim.release()
+})
+
+test('a container outlives spawner and daemon, is found again, and its end is not missed', { skip }, async () => {
+  using bundle = makeBundle(script('echo before; sleep 0.5; echo after; exit 5'))
+  const first = await start()
+  const shim = await first.launch(bundle.directory)
+  await shim.create()
+  await shim.start()
+  await first.close()
+  const second = await start()
+  try {
+    const found = await second.find(bundle.directory)
+    assert.ok(found !== undefined, 'the shim is not found')
+    assert.equal(found.pid, shim.pid)
+    assert.equal((await found.exited).exitCode, 5)
+    await found.release()
+    assert.deepEqual(second.lastExit(bundle.directory)?.exitCode, 5)
+  } finally {
+    await second.close()
+  }
+  const log = readFileSync(bundle.logPath, 'utf8').trim().split('\n')
+  assert.deepEqual(
+    log.map((line) => (JSON.parse(line) as { log: string }).log),
+    ['before\n', 'after\n'],
+  )
+})
+
+test('when a shim is killed its container goes with it, and the daemon is told', { skip }, async () => {
+  const { bundle, shim } = await launch(['sleep', '1000'])
+  using _bundle = bundle
+  await shim.create()
+  await shim.start()
+  const containerPid = shim.containerPid
+  process.kill(shim.pid, 'SIGKILL')
+  const exit = await shim.exited
+  assert.equal(exit.shimLost, true)
+  for (let attempt = 0; existsSync(`/proc/${containerPid}`) && attempt < 100; attempt += 1) {
+    if (readFileSync(`/proc/${containerPid}/stat`, 'utf8').includes(') Z ')) break
+    await sleep(20)
+  }
+  const group = detectCgroups().group(bundle.cgroup)
+  assert.deepEqual(group.processes(), [])
+  group.remove()
+})
+
+test('the log rotates by size and keeps whole lines', { skip }, async () => {
+  const bundle = makeBundle(script('for i in $(seq 1 2000); do echo "line $i of the log"; done'), {
+    log: { maxSize: 20_000, maxFile: 4 },
+  })
+  using _bundle = bundle
+  const shim = await supervisors.launch(bundle.directory)
+  await shim.create()
+  await shim.start()
+  await shim.exited
+  await shim.release()
+  const files = readdirSync(bundle.base).filter((name) => name.startsWith('json.log'))
+  assert.deepEqual(files.toSorted(), ['json.log', 'json.log.1', 'json.log.2', 'json.log.3'])
+  const newest = ['json.log.3', 'json.log.2', 'json.log.1', 'json.log'].flatMap((name) =>
+    readFileSync(`${bundle.base}/${name}`, 'utf8').trim().split('\n'),
+  )
+  const numbers = newest.map((line) => Number(/line (\d+)/.exec((JSON.parse(line) as { log: string }).log)![1]))
+  assert.equal(numbers.at(-1), 2000)
+  assert.ok(
+    numbers.every((number, index) => index === 0 || number === numbers[index - 1]! + 1),
+    'a line is lost or doubled',
+  )
+})
+
+test('ten supervisors at once', { skip }, async () => {
+  const results = await Promise.all(
+    Array.from({ length: 10 }, (_, index) => run(script(`echo ${index}; exit ${index}`))),
+  )
+  assert.deepEqual(
+    results.map(({ exitCode }) => exitCode),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+  )
+  assert.deepEqual(
+    results.map(({ stdout }) => stdout.trim()),
+    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
+  )
+})
