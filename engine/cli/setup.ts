@@ -12,26 +12,29 @@ import {
   install,
   installed,
   linkCommand,
-  ownSource,
   removeOldVersions,
   replaceFile,
+  type Source,
   unlinkCommand,
 } from './setup-place.ts'
 import { answers, assertSocketPlace, type Settings, service, untilAnswering } from './setup-service.ts'
 
-const place = '/opt/drydock'
-const command = '/usr/local/bin/drydock'
-const settingsFile = join(place, 'setup.json')
+/** Where an engine is installed, and the link that puts it on every user's PATH. */
+export const usualPlace = '/opt/drydock'
+export const usualCommand = '/usr/local/bin/drydock'
 
 export type SetupContext = {
-  version: string
+  place: string
+  command: string
+  /** What `install` copies: ownSource of setup-place.ts. */
+  source: () => Source
   /** Takes interfaces, packet filter rules and control groups of the engine with these directories off the machine. */
   removeFromMachine: (directories: { root: string; execRoot: string }) => Promise<void>
   say: (line: string) => void
 }
 
 export const setupUsage = `Usage: drydock setup VERB
-  install    copy this engine to ${place}, start it now and at boot
+  install    copy this engine to ${usualPlace}, start it now and at boot
              --user UID       whom the socket belongs to (default: who called sudo)
              --socket PATH    (default: /run/drydock/docker.sock)
              --root PATH      state (default: /var/lib/drydock)
@@ -116,31 +119,31 @@ function settingsFrom(values: Flags): Settings {
 }
 
 /** Of the installed engine; it is root's file, so it is believed. */
-function savedSettings(): Settings | undefined {
-  if (!existsSync(settingsFile)) return undefined
-  return JSON.parse(readFileSync(settingsFile, 'utf8')) as Settings
+function savedSettings(place: string): Settings | undefined {
+  const file = join(place, 'setup.json')
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Settings) : undefined
 }
 
-function requireInstalled(): Settings {
-  const settings = savedSettings()
+function requireInstalled(place: string): Settings {
+  const settings = savedSettings(place)
   if (settings === undefined || installed(place) === undefined)
     throw new EngineError('not-found', 'the engine is not installed: drydock setup install')
   return settings
 }
 
-async function installVerb(values: Flags, { version, say }: SetupContext): Promise<void> {
+async function installVerb(values: Flags, { place, command, source, say }: SetupContext): Promise<void> {
   const settings = settingsFrom(values)
   for (const path of [place, settings.root, settings.execRoot]) assertRootOwned(path)
   assertSocketPlace(settings.socket)
-  const earlier = savedSettings()
+  const earlier = savedSettings(place)
   const engine = service(place, settings)
   if ((await answers(settings.socket)) && (earlier === undefined || !service(place, earlier).running()))
     throw new EngineError('conflict', `another engine answers at ${settings.socket}: stop it first`)
   if (earlier !== undefined && JSON.stringify(earlier) !== JSON.stringify(settings))
     await service(place, earlier).stop()
   const before = installed(place)
-  const name = install(place, ownSource(version))
-  replaceFile(settingsFile, JSON.stringify(settings))
+  const name = install(place, source())
+  replaceFile(join(place, 'setup.json'), JSON.stringify(settings))
   say(name === before ? `Drydock ${name} is installed in ${place}` : `Installed Drydock ${name} in ${place}`)
   if (!linkCommand(place, command)) say(`${command} is taken: the command is ${place}/current/bin/drydock`)
   if (name !== before || !(await answers(settings.socket))) await engine.start()
@@ -150,23 +153,23 @@ async function installVerb(values: Flags, { version, say }: SetupContext): Promi
   say(`Its socket: ${settings.socket}`)
 }
 
-async function startVerb({ say }: SetupContext): Promise<void> {
-  const settings = requireInstalled()
+async function startVerb({ place, say }: SetupContext): Promise<void> {
+  const settings = requireInstalled(place)
   const engine = service(place, settings)
   if (!engine.running() || !(await answers(settings.socket))) await engine.start()
   await untilAnswering(engine, settings)
   say(`The engine runs, its socket is ${settings.socket}`)
 }
 
-async function stopVerb({ say }: SetupContext): Promise<void> {
-  const engine = service(place, requireInstalled())
+async function stopVerb({ place, say }: SetupContext): Promise<void> {
+  const engine = service(place, requireInstalled(place))
   if (!engine.running()) return say('The engine was not running')
   await engine.stop()
   say('The engine is stopped; containers go on')
 }
 
-async function status({ say }: SetupContext): Promise<number> {
-  const settings = savedSettings()
+async function status({ place, say }: SetupContext): Promise<number> {
+  const settings = savedSettings(place)
   const name = installed(place)
   if (settings === undefined || name === undefined) {
     say('not installed')
@@ -179,8 +182,9 @@ async function status({ say }: SetupContext): Promise<number> {
 }
 
 async function uninstall(values: Flags, context: SetupContext): Promise<void> {
+  const { place, command } = context
   const purge = values.purge ?? false
-  const settings = savedSettings() ?? settingsFrom(values)
+  const settings = savedSettings(place) ?? settingsFrom(values)
   assertRootOwned(place)
   if (await answers(settings.socket)) await stopContainers(settings.socket, purge, context.say)
   await service(place, settings).remove()

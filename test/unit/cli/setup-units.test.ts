@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { daemonWords, unitFiles } from '../../../engine/cli/setup-service.ts'
+
+const settings = { user: 1000, socket: '/run/drydock/docker.sock', root: '/var/lib/drydock', execRoot: '/run/drydock' }
+
+test('the service runs the current version with its directories, and lets containers live', () => {
+  const unit = unitFiles('/opt/drydock', settings)['drydock.service'] ?? ''
+  assert.match(
+    unit,
+    /^ExecStart=\/opt\/drydock\/current\/bin\/node \/opt\/drydock\/current\/main\.js daemon --root \/var\/lib\/drydock /m,
+  )
+  assert.match(unit, /^KillMode=process$/m)
+  assert.match(unit, /^Delegate=yes$/m)
+})
+
+test('the socket belongs to the user it was set up for', () => {
+  const unit = unitFiles('/opt/drydock', settings)['drydock.socket'] ?? ''
+  assert.match(unit, /^ListenStream=\/run\/drydock\/docker\.sock$/m)
+  assert.match(unit, /^SocketUser=1000$/m)
+  assert.match(unit, /^SocketMode=0660$/m)
+})
+
+test('a path can put nothing of its own into a unit file', () => {
+  const root = '/srv/a b "c" \\d %n $HOME'
+  const unit = unitFiles('/opt/drydock', { ...settings, root })['drydock.service'] ?? ''
+  assert.ok(unit.includes('--root "/srv/a b \\"c\\" \\\\d %%n $$HOME" --exec-root'), unit)
+})
+
+test('the words of the daemon name each setting once', () => {
+  const words = daemonWords('/opt/drydock', settings)
+  assert.deepEqual(words.slice(2), [
+    'daemon',
+    '--root',
+    '/var/lib/drydock',
+    '--exec-root',
+    '/run/drydock',
+    '--socket',
+    '/run/drydock/docker.sock',
+    '--user',
+    '1000',
+  ])
+})
