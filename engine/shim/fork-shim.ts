@@ -1,5 +1,5 @@
 /** From a forked copy of the spawner to a supervisor with nothing of the spawner's left. */
-import { closeSync, constants, openSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CgroupHost } from '../cgroup/cgroup.ts'
 import { closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
@@ -7,7 +7,9 @@ import { becomeSubreaper, exit, setProcessName, startSession } from '../kernel/p
 import { blockSignals, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { listen } from '../kernel/unix-socket.ffi.ts'
-import type { LoadSeccomp } from '../runtime/request.ts'
+import type { OciSpec } from '../spec/oci.ts'
+import { compiledFilter, loadSeccomp } from './load-seccomp.ts'
+import type { ShimConfig } from './shim.ts'
 import { Supervisor } from './supervisor.ts'
 
 export const socketName = 'shim.sock'
@@ -25,13 +27,23 @@ export function listenIn(directory: string): number {
   }
 }
 
-export type ShimStart = { directory: string; listener: number; cgroups: CgroupHost; loadSeccomp: LoadSeccomp }
+export type ShimFiles = { directory: string; config: ShimConfig; spec: OciSpec }
+
+/** Parsed before the fork, and the filter compiled: what the child does not touch it shares with the spawner. */
+export function readShimFiles(directory: string): ShimFiles {
+  const config = JSON.parse(readFileSync(join(directory, 'shim.json'), 'utf8')) as ShimConfig
+  const spec = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8')) as OciSpec
+  if (spec.linux?.seccomp !== undefined) compiledFilter(spec.linux.seccomp)
+  return { directory, config, spec }
+}
+
+export type ShimStart = ShimFiles & { listener: number; cgroups: CgroupHost }
 
 /** Runs in the child, to its end. A failure of the shim itself is left in the container's directory. */
 export function runShim(start: ShimStart): never {
   try {
     const { listener, nullDevice, signals } = settle(start.listener)
-    new Supervisor({ ...start, listener, signals, nullDevice }).run()
+    new Supervisor({ ...start, loadSeccomp, listener, signals, nullDevice }).run()
     exit(0)
   } catch (error) {
     try {

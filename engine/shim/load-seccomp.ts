@@ -1,6 +1,33 @@
-import { EngineError } from '../base/errors.ts'
+/** Filters, compiled once: the spawner meets a profile first, and every shim forked after that has it ready. */
+import { arch } from 'node:process'
+import { EngineError, messageOf } from '../base/errors.ts'
+import { loadSeccomp as load } from '../kernel/seccomp.ffi.ts'
+import { compileSeccomp, type SeccompFilter } from '../kernel/seccomp-program.ts'
 import type { OciSeccomp } from '../spec/oci.ts'
 
-export function loadSeccomp(_seccomp: OciSeccomp): void {
-  throw new EngineError('not-implemented', 'linux.seccomp')
+const compiled = new Map<string, SeccompFilter>()
+/** Users have a handful of profiles; one that is made anew for every container must not fill the memory. */
+const mostKept = 16
+
+/** Throws invalid for a profile that cannot be a program. */
+export function compiledFilter(seccomp: OciSeccomp): SeccompFilter {
+  const key = JSON.stringify(seccomp)
+  const known = compiled.get(key)
+  if (known !== undefined) return known
+  try {
+    const filter = compileSeccomp(seccomp, arch)
+    if (compiled.size >= mostKept) compiled.delete(compiled.keys().next().value!)
+    compiled.set(key, filter)
+    return filter
+  } catch (error) {
+    throw error instanceof EngineError
+      ? error
+      : new EngineError('invalid', `linux.seccomp: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+export function loadSeccomp(seccomp: OciSeccomp): void {
+  if (seccomp.listenerPath !== undefined && seccomp.listenerPath !== '')
+    throw new EngineError('not-implemented', 'linux.seccomp.listenerPath: a listener is not supported')
+  load(compiledFilter(seccomp))
 }

@@ -13,7 +13,13 @@ import { encodeSpawn, type SpawnAnswer } from './spawner-protocol.ts'
  * Small spaces for young objects, since every page that a collection touches is copied in each shim; byte code is kept
  * and made up front, so that a fork finds everything compiled.
  */
-const nodeFlags = ['--single-threaded', '--no-lazy', '--no-flush-bytecode', '--max-semi-space-size=1', '--max-old-space-size=256']
+const nodeFlags = [
+  '--single-threaded',
+  '--no-lazy',
+  '--no-flush-bytecode',
+  '--max-semi-space-size=1',
+  '--max-old-space-size=256',
+]
 // io_uring's mappings cannot be inherited by a fork.
 const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', UV_USE_IO_URING: '0' }
 

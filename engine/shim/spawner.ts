@@ -11,8 +11,7 @@ import { clone, exit, prepareFork, reap, setProcessName } from '../kernel/proces
 import { blockSignals, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { EventLoop } from './event-loop.ts'
-import { listenIn, runShim } from './fork-shim.ts'
-import { loadSeccomp } from './load-seccomp.ts'
+import { listenIn, readShimFiles, runShim } from './fork-shim.ts'
 import { FrameReader } from './protocol.ts'
 import { encodeSpawn, type SpawnRequest } from './spawner-protocol.ts'
 
@@ -49,9 +48,10 @@ function serve(): never {
   const chunk = Buffer.allocUnsafeSlow(65536)
   const spawn = ({ number, directory }: SpawnRequest): void => {
     try {
+      const files = readShimFiles(directory)
       const listener = listenIn(directory)
       const { pid } = clone({ flags: 0n })
-      if (pid === 0) runShim({ directory, listener, cgroups, loadSeccomp })
+      if (pid === 0) runShim({ ...files, listener, cgroups })
       close(listener)
       write(daemon, encodeSpawn({ number, pid }))
     } catch (error) {
@@ -85,9 +85,10 @@ function main(): never {
   prepareFork(readFileSync('/proc/self/maps', 'utf8'))
   const [, , mode, directory] = process.argv
   if (mode !== 'shim' || directory === undefined) return serve()
+  const files = readShimFiles(directory)
   const listener = listenIn(directory)
   writeFileSync(`${directory}/shim.pid`, String(process.pid))
-  return runShim({ directory, listener, cgroups: detectCgroups(), loadSeccomp })
+  return runShim({ ...files, listener, cgroups: detectCgroups() })
 }
 
 main()

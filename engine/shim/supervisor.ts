@@ -2,7 +2,7 @@
  * The shim: the process that stands between the daemon and one container. It makes the container, owns its streams and
  * log, keeps its exit code, and goes on when the daemon does not. Runs in a process forked out of the spawner.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
@@ -24,8 +24,11 @@ import type { ExecRequest, ProcessExit, ShimConfig } from './shim.ts'
 import { spansOf } from './spans.ts'
 
 export type SupervisorOptions = {
-  /** The container's directory: config.json, shim.json, later exit.json. */
+  /** The container's directory, where exit.json will be. */
   directory: string
+  /** What lies in it: shim.json and config.json. */
+  config: ShimConfig
+  spec: OciSpec
   /** Listening, non-blocking. */
   listener: number
   /** A signalfd(2) for SIGCHLD. */
@@ -58,8 +61,8 @@ export class Supervisor implements ConnectionOwner {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
-    this.#config = JSON.parse(readFileSync(join(options.directory, 'shim.json'), 'utf8')) as ShimConfig
-    this.#spec = JSON.parse(readFileSync(join(options.directory, 'config.json'), 'utf8')) as OciSpec
+    this.#config = options.config
+    this.#spec = options.spec
     this.#cgroup = options.cgroups.group(this.#spec.linux?.cgroupsPath ?? `/drydock/${this.#config.id}`)
     this.#log = this.#config.log.driver === 'json-file' ? new LogWriter(this.#config.log) : undefined
     const { terminal, openStdin, stdinOnce } = this.#config

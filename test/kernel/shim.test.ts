@@ -260,6 +260,23 @@ test('the log rotates by size and keeps whole lines', { skip }, async () => {
   )
 })
 
+test('a seccomp filter holds, with and without new privileges', { skip }, async () => {
+  for (const noNewPrivileges of [true, false]) {
+    const change: BundleOptions['change'] = (spec) => {
+      spec.process!.noNewPrivileges = noNewPrivileges
+      spec.linux!.seccomp = {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_AARCH64'],
+        syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 1 }],
+      }
+    }
+    const { stdout, stderr, exitCode } = await run(script('grep Seccomp: /proc/self/status; mkdir /tmp/x'), { change })
+    assert.match(stdout, /Seccomp:\s+2/)
+    assert.match(stderr, /Operation not permitted/)
+    assert.equal(exitCode, 1)
+  }
+})
+
 test('ten supervisors at once', { skip }, async () => {
   const results = await Promise.all(
     Array.from({ length: 10 }, (_, index) => run(script(`echo ${index}; exit ${index}`))),
