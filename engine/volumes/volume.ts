@@ -22,7 +22,6 @@ export type Volumes = {
   }): Promise<Volume>
   /** conflict while `usedBy` names containers; wire fact 158. */
   remove(name: string, options: { force: boolean; usedBy: string[] }): Promise<void>
+  /** Bytes of the files in it. */
   usage(name: string): Promise<number>
-  /** Fills an empty volume with what the image has at the path: owners, modes, links and xattrs kept; wire fact 159. */
-  copyUp(name: string, imageRoot: number, path: string): Promise<void>
 }

@@ -1,0 +1,107 @@
+/** docker cp and docker export; wire facts 106–110. */
+import { closeSync, statSync } from 'node:fs'
+import { posix } from 'node:path'
+import type { Readable } from 'node:stream'
+import { EngineError } from '../base/errors.ts'
+import {
+  exportArchive,
+  extractArchive,
+  type OpenRoot,
+  readArchive as readPath,
+  statPath as statOf,
+} from '../images/container-archive.ts'
+import { openDirectory } from '../kernel/paths.ffi.ts'
+import { openView } from '../snapshots/view.ts'
+import type { Container, MountPoint } from './container.ts'
+import type { PathStat } from './containers.ts'
+import type { Engine } from './engine.ts'
+import { openRootfs } from './rootfs.ts'
+import { hasProcess } from './state-table.ts'
+import { lookUpUser } from './user.ts'
+
+type Place = { root: OpenRoot; path: string; mount: MountPoint | undefined }
+
+const within = (path: string, directory: string): boolean => path === directory || path.startsWith(`${directory}/`)
+
+/** The mount that a path lies in, the innermost. */
+function mountOf({ mounts }: Container, path: string): MountPoint | undefined {
+  const clean = posix.resolve('/', path)
+  return mounts
+    .filter(({ Destination }) => within(clean, Destination))
+    .sort((a, b) => b.Destination.length - a.Destination.length)[0]
+}
+
+/**
+ * A running container is seen as its processes see it. Of a stopped one nothing is mounted: a path in a volume is
+ * looked for in the volume, any other in the snapshot.
+ */
+function place(engine: Engine, container: Container, path: string): Place {
+  const mount = mountOf(container, path)
+  if (hasProcess(container.run.state) || mount === undefined || !isDirectory(mount.Source))
+    return { root: openRootfs(engine, container), path, mount }
+  const fd = openDirectory(mount.Source)
+  const rest = posix.resolve('/', path).slice(mount.Destination.length)
+  const root = { fd, [Symbol.dispose]: () => closeSync(fd) }
+  // The trailing slash or dot says what is meant; posix.resolve has taken it off.
+  return { root, path: `${rest === '' ? '/' : rest}${/\/\.?$/.exec(path)?.[0] ?? ''}`, mount }
+}
+
+const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
+/** What is seen where no process's mounts come in: /proc is empty, volumes are. Fit for a running container, too. */
+function frozenView(engine: Engine, container: Container): OpenRoot {
+  // The written layer as the topmost one below: a second mount with the same upper directory would disturb the first.
+  const mounts = engine.snapshotter.mounts(container.id).map(({ target, lower, upper }) => ({
+    target,
+    lower: upper === undefined ? lower : [upper, ...lower],
+  }))
+  return openView(mounts)
+}
+
+/** not-found in Docker's words; a link at the end is not followed. */
+export async function statPath(engine: Engine, reference: string, path: string): Promise<PathStat> {
+  const container = engine.table.get(reference)
+  const found = place(engine, container, path)
+  using root = found.root
+  return statOf(root.fd, found.path, reference)
+}
+
+export async function readArchive(
+  engine: Engine,
+  reference: string,
+  path: string,
+): Promise<{ stat: PathStat; archive: Readable }> {
+  const container = engine.table.get(reference)
+  if (posix.resolve('/', path) === '/') return readPath(frozenView(engine, container), path, reference)
+  const found = place(engine, container, path)
+  return readPath(found.root, found.path, reference)
+}
+
+export async function exportRoot(engine: Engine, reference: string): Promise<Readable> {
+  return exportArchive(frozenView(engine, engine.table.get(reference)))
+}
+
+export async function writeArchive(
+  engine: Engine,
+  reference: string,
+  path: string,
+  archive: Readable,
+  options: { noOverwriteDirNonDir: boolean; copyUidGid: boolean },
+): Promise<void> {
+  const container = engine.table.get(reference)
+  const found = place(engine, container, path)
+  using root = found.root
+  if (found.mount?.RW === false) throw new EngineError('invalid', 'mounted volume is marked read-only')
+  if (found.mount === undefined && container.hostConfig.ReadonlyRootfs === true)
+    throw new EngineError('invalid', 'container rootfs is marked read-only')
+  await extractArchive(root.fd, found.path, archive, reference, {
+    noOverwriteDirNonDir: options.noOverwriteDirNonDir,
+    ...(options.copyUidGid ? { owner: ownerOf(engine, container) } : {}),
+  })
+}
+
+function ownerOf(engine: Engine, container: Container): { uid: number; gid: number } {
+  using root = openRootfs(engine, container)
+  const { uid, gid } = lookUpUser(root.fd, container.config.User ?? '', [])
+  return { uid, gid }
+}

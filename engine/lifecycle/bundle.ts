@@ -1,0 +1,127 @@
+/** The files of a start: the OCI bundle, the shim's config, and /etc/hosts and its like. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { EngineError } from '../base/errors.ts'
+import type { ShimConfig } from '../shim/shim.ts'
+import type { OciUser } from '../spec/oci.ts'
+
+import type { Container } from './container.ts'
+import { containerMounts } from './container-mounts.ts'
+import { hostnameOf } from './container-process.ts'
+import { containerSpec } from './container-spec.ts'
+import { type Engine, stateDirectory } from './engine.ts'
+import { logLimits } from './host-config.ts'
+import { type NetworkSetup, networkMode } from './network-setup.ts'
+import { openRootfs } from './rootfs.ts'
+import { seccompFor } from './seccomp.ts'
+import { resolveSubpath } from './subpath.ts'
+import { lookUpUser, needsLookup, resolveUser } from './user.ts'
+
+function writeShimConfig(engine: Engine, container: Container, directory: string): void {
+  const { config, hostConfig } = container
+  mkdirSync(join(directory, 'rootfs'), { recursive: true, mode: 0o711 })
+  const shim: ShimConfig = {
+    id: container.id,
+    rootfs: engine.snapshotter.mounts(container.id),
+    terminal: config.Tty === true,
+    openStdin: config.OpenStdin === true,
+    stdinOnce: config.StdinOnce === true,
+    log: {
+      driver: hostConfig.LogConfig?.Type === 'none' ? 'none' : 'json-file',
+      path: container.logPath,
+      ...logLimits(hostConfig.LogConfig),
+      ...logAttributes(container),
+    },
+  }
+  writeFileSync(join(directory, 'shim.json'), JSON.stringify(shim), { mode: 0o600 })
+}
+
+/** Labels and variables that the log's options name; wire fact 99. */
+function logAttributes({ config, hostConfig }: Container): { attributes?: Record<string, string> } {
+  const options = hostConfig.LogConfig?.Config ?? {}
+  const listed = (text: string | undefined): string[] => (text ?? '').split(',').filter((name) => name !== '')
+  const attributes: Record<string, string> = {}
+  for (const name of listed(options.labels)) {
+    const value = config.Labels?.[name]
+    if (value !== undefined) attributes[name] = value
+  }
+  for (const name of listed(options.env)) {
+    const variable = config.Env?.find((one) => one.startsWith(`${name}=`))
+    if (variable !== undefined) attributes[name] = variable.slice(name.length + 1)
+  }
+  if (options.tag) attributes.tag = options.tag
+  return Object.keys(attributes).length === 0 ? {} : { attributes }
+}
+
+/** config.json, shim.json, and the files that are bound over /etc/hosts, /etc/hostname and /etc/resolv.conf. */
+export function writeBundle(engine: Engine, container: Container, directory: string, network: NetworkSetup): void {
+  writeShimConfig(engine, container, directory)
+  writeNameFiles(engine, container, network)
+  const user = userOf(engine, container)
+  const ipcPid = pidOfShared(engine, container.hostConfig.IpcMode)
+  const pidPid = pidOfShared(engine, container.hostConfig.PidMode)
+  const spec = containerSpec(container, {
+    rootPath: join(directory, 'rootfs'),
+    user,
+    netnsPath: network.netnsPath,
+    ...(ipcPid === undefined ? {} : { ipcPid }),
+    ...(pidPid === undefined ? {} : { pidPid }),
+    mounts: containerMounts(container, user, {
+      volume: (name) => engine.volumes.get(name),
+      subpath: (volume, path) => resolveSubpath(volume.mountpoint, path),
+    }),
+    cgroupVersion: engine.cgroups.version,
+    seccomp: seccompFor(container.hostConfig),
+  })
+  writeFileSync(join(directory, 'config.json'), JSON.stringify(spec), { mode: 0o600 })
+}
+
+function userOf(engine: Engine, container: Container): OciUser {
+  const user = container.config.User ?? ''
+  const more = container.hostConfig.GroupAdd ?? []
+  if (!needsLookup(user, more)) return resolveUser(user, more, [], [])
+  using rootfs = openRootfs(engine, container)
+  return lookUpUser(rootfs.fd, user, more)
+}
+
+function pidOfShared(engine: Engine, mode: string | undefined): number | undefined {
+  if (mode?.startsWith('container:') !== true) return undefined
+  const other = engine.table.get(mode.slice('container:'.length))
+  if (other.run.pid === 0)
+    throw new EngineError('conflict', `cannot join the namespace of a non running container: ${other.id}`)
+  return other.run.pid
+}
+
+/** A container that joins another's network sees that one's files. */
+export function writeNameFiles(engine: Engine, container: Container, network: NetworkSetup): void {
+  const { hostConfig, config } = container
+  const mode = networkMode(container)
+  if (mode.kind === 'container') {
+    const other = engine.table.get(mode.reference)
+    linkNames(engine, container, other)
+    return
+  }
+  const files = engine.networks.files({
+    hostname: hostnameOf(container),
+    domainname: config.Domainname ?? '',
+    endpoints: network.endpoints,
+    extraHosts: hostConfig.ExtraHosts ?? [],
+    dns: hostConfig.Dns ?? [],
+    dnsSearch: hostConfig.DnsSearch ?? [],
+    dnsOptions: hostConfig.DnsOptions ?? [],
+    hostNetwork: mode.kind === 'host',
+  })
+  mkdirSync(stateDirectory(engine, container.id), { recursive: true, mode: 0o710 })
+  writeFileSync(container.hostsPath, files.hosts, { mode: 0o644 })
+  writeFileSync(container.hostnamePath, files.hostname, { mode: 0o644 })
+  writeFileSync(container.resolvConfPath, files.resolvConf, { mode: 0o644 })
+}
+
+function linkNames(engine: Engine, container: Container, other: Container): void {
+  if (container.hostsPath === other.hostsPath) return
+  engine.table.update(container.id, {
+    hostsPath: other.hostsPath,
+    hostnamePath: other.hostnamePath,
+    resolvConfPath: other.resolvConfPath,
+  })
+}

@@ -1,0 +1,110 @@
+/** A container's mount points as mounts of its OCI config; wire facts 130–132, 143, 163. */
+import { statSync } from 'node:fs'
+import { posix } from 'node:path'
+import { EngineError } from '../base/errors.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
+import { type BindRequest, bindMount, tmpfsMount } from '../spec/mounts.ts'
+import type { OciMount, OciUser } from '../spec/oci.ts'
+import type { Volume } from '../volumes/volume.ts'
+import type { Container, MountPoint, MountSpec } from './container.ts'
+
+export type MountSources = {
+  volume(name: string): Volume
+  /** A directory or file below the volume's, safely resolved. */
+  subpath(volume: Volume, path: string): string
+}
+
+export function containerMounts(container: Container, user: OciUser, sources: MountSources): OciMount[] {
+  const specs = new Map((container.hostConfig.Mounts ?? []).map((mount) => [posix.normalize(mount.Target), mount]))
+  return [
+    ...nameFiles(container),
+    ...container.mounts.map((point) => pointMount(point, specs.get(point.Destination), user, sources)),
+    ...tmpfsMounts(container),
+  ]
+}
+
+/** Unless the user mounts something there. */
+function nameFiles(container: Container): OciMount[] {
+  const taken = new Set(container.mounts.map(({ Destination }) => Destination))
+  return (
+    [
+      ['/etc/hosts', container.hostsPath],
+      ['/etc/hostname', container.hostnamePath],
+      ['/etc/resolv.conf', container.resolvConfPath],
+    ] as const
+  )
+    .filter(([destination]) => !taken.has(destination))
+    .map(([destination, source]) => bindMount({ source, destination }))
+}
+
+function pointMount(point: MountPoint, spec: MountSpec | undefined, user: OciUser, sources: MountSources): OciMount {
+  const request: BindRequest = {
+    source: point.Source,
+    destination: point.Destination,
+    readOnly: !point.RW,
+    propagation: point.Propagation,
+    ...(spec?.BindOptions?.NonRecursive === true ? { recursive: false } : {}),
+    ...(spec?.BindOptions?.ReadOnlyNonRecursive === true ? { recursiveReadOnly: false } : {}),
+  }
+  if (point.Type === 'bind') {
+    const owner = ownerOf(point.Source)
+    return bindMount(point.mapOwner === true ? { ...request, ownerMap: { owner, user } } : request)
+  }
+  const volume = sources.volume(point.Name ?? '')
+  const subpath = spec?.VolumeOptions?.Subpath
+  if (subpath) return bindMount({ ...request, source: sources.subpath(volume, subpath) })
+  const mounted = volumeMount(volume, request)
+  return mounted ?? bindMount({ ...request, source: volume.mountpoint })
+}
+
+/** A volume that is a file system of its own (driver options type, device, o) is mounted in the container only; wire fact 162. */
+function volumeMount(volume: Volume, request: BindRequest): OciMount | undefined {
+  const { type, device, o } = volume.options
+  if (type === undefined && device === undefined) return undefined
+  const options = (o ?? '').split(',').filter((word) => word !== '')
+  if (options.includes('bind') || options.includes('rbind') || type === 'bind')
+    return bindMount({ ...request, source: device ?? '' })
+  return {
+    destination: request.destination,
+    type: type ?? 'none',
+    source: device ?? type ?? 'none',
+    options: [
+      ...options.filter((word) => !word.startsWith('size=')),
+      ...sizeOf(volume),
+      request.readOnly === true ? 'ro' : 'rw',
+    ],
+  }
+}
+
+const sizeOf = ({ options }: Volume): string[] => {
+  const size = options.size ?? /(?:^|,)size=([^,]+)/.exec(options.o ?? '')?.[1]
+  return size === undefined ? [] : [`size=${size}`]
+}
+
+function ownerOf(path: string): { uid: number; gid: number } {
+  try {
+    const { uid, gid } = statSync(path)
+    return { uid, gid }
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error
+    throw new EngineError('invalid', `invalid mount config for type "bind": bind source path does not exist: ${path}`)
+  }
+}
+
+function tmpfsMounts(container: Container): OciMount[] {
+  const { Tmpfs = {}, Mounts = [] } = container.hostConfig
+  const short = Object.entries(Tmpfs).map(([path, options]) => tmpfsMount(path, options))
+  const long = Mounts.filter(({ Type }) => Type === 'tmpfs').map((mount) =>
+    tmpfsMount(mount.Target, tmpfsOptions(mount).join(',')),
+  )
+  return [...short, ...long]
+}
+
+function tmpfsOptions({ TmpfsOptions, ReadOnly }: MountSpec): string[] {
+  return [
+    ...(ReadOnly === true ? ['ro'] : []),
+    ...(TmpfsOptions?.SizeBytes ? [`size=${TmpfsOptions.SizeBytes}`] : []),
+    ...(TmpfsOptions?.Mode ? [`mode=${TmpfsOptions.Mode.toString(8)}`] : []),
+    ...(TmpfsOptions?.Options ?? []).map((pair) => pair.join('=')),
+  ]
+}

@@ -1,0 +1,199 @@
+/** Reading a container's log back, and following it; wire facts 93–99. */
+import { watch } from 'node:fs'
+import { dirname } from 'node:path'
+import { Readable } from 'node:stream'
+import { EngineError } from '../base/errors.ts'
+import { timestamp } from '../base/time.ts'
+import type { Container } from './container.ts'
+import type { LogOptions } from './containers.ts'
+import type { Engine } from './engine.ts'
+import { logLimits } from './host-config.ts'
+import { LogDecoder, normalTime } from './log-decoder.ts'
+import { isRotated, type LogFile, nextLogFile, openLogFiles, tailOffset } from './log-files.ts'
+
+const chunkSize = 256 * 1024
+
+/** Ends when the log is read, or with `follow` when the container has stopped and all it wrote is read. */
+export function readLogs(engine: Engine, reference: string, options: LogOptions): Readable {
+  const container = engine.table.get(reference)
+  if (!options.stdout && !options.stderr)
+    throw new EngineError('invalid', 'Bad parameters: you must choose at least one stream')
+  if (container.run.state === 'dead' || engine.removing.has(container.id))
+    throw new EngineError('conflict', 'can not get logs from container which is dead or marked for removal')
+  if (container.hostConfig.LogConfig?.Type === 'none')
+    throw new EngineError('not-implemented', 'configured logging driver does not support reading')
+  const reading = new LogReading(engine, container, options)
+  const stream = Readable.from(reading.chunks(), { objectMode: false, highWaterMark: chunkSize })
+  // A reader that goes away while nothing is written must not keep the watcher.
+  stream.once('close', () => reading.cancel())
+  return stream
+}
+
+const moment = (seconds: number | undefined): string | undefined =>
+  seconds === undefined || seconds === 0 ? undefined : normalTime(timestamp(seconds * 1000))
+
+class LogReading {
+  readonly #path: string
+  readonly #maxFile: number
+  readonly #options: LogOptions
+  readonly #decoder: LogDecoder
+  /** Settles when no more output can come; undefined: it has stopped already. */
+  readonly #exit: Promise<unknown> | undefined
+  #rest: Buffer = Buffer.alloc(0)
+  #changes: Changes | undefined
+
+  constructor(engine: Engine, container: Container, options: LogOptions) {
+    const since = moment(options.since)
+    const until = moment(options.until)
+    this.#path = container.logPath
+    this.#maxFile = logLimits(container.hostConfig.LogConfig).maxFile
+    this.#options = options
+    this.#exit = options.follow ? engine.shims.get(container.id)?.exited : undefined
+    this.#decoder = new LogDecoder({
+      stdout: options.stdout,
+      stderr: options.stderr,
+      timestamps: options.timestamps,
+      details: options.details,
+      framed: container.config.Tty !== true,
+      ...(since === undefined ? {} : { since }),
+      ...(until === undefined ? {} : { until }),
+    })
+  }
+
+  cancel(): void {
+    this.#changes?.end()
+  }
+
+  async *chunks(): AsyncGenerator<Buffer> {
+    await using open = new AsyncDisposableStack()
+    // Watched before the first look, so that no write falls in between.
+    const changes = this.#exit === undefined ? undefined : open.use(new Changes(dirname(this.#path), this.#exit))
+    this.#changes = changes
+    if (changes !== undefined && this.#options.until) changes.endAt(this.#options.until * 1000)
+    const files = await openLogFiles(this.#path, this.#maxFile)
+    open.defer(async () => {
+      for (const { handle } of files) await handle.close()
+    })
+    const from = await this.#start(files)
+    let last: { file: LogFile; offset: number } | undefined
+    for (const [index, file] of files.entries()) {
+      if (index < from.index) continue
+      last = { file, offset: index === from.index ? from.offset : 0 }
+      yield* this.#drain(last)
+    }
+    if (changes !== undefined) yield* this.#follow(last, changes, open)
+  }
+
+  async #start(files: readonly LogFile[]): Promise<{ index: number; offset: number }> {
+    let wanted = this.#options.tail
+    if (wanted === undefined) return { index: 0, offset: 0 }
+    if (wanted === 0) {
+      const index = Math.max(0, files.length - 1)
+      return { index, offset: (await files[index]?.handle.stat())?.size ?? 0 }
+    }
+    for (let index = files.length - 1; index >= 0; index -= 1) {
+      const { offset, lines } = await tailOffset(files[index] as LogFile, wanted)
+      wanted -= lines
+      if (wanted <= 0) return { index, offset }
+    }
+    return { index: 0, offset: 0 }
+  }
+
+  /** Everything up to the present end; `at.offset` moves on. An unfinished line waits for its end. */
+  async *#drain(at: { file: LogFile; offset: number }): AsyncGenerator<Buffer> {
+    while (!this.#decoder.passedUntil) {
+      const buffer = Buffer.allocUnsafe(chunkSize)
+      const { bytesRead } = await at.file.handle.read(buffer, 0, chunkSize, at.offset)
+      if (bytesRead === 0) return
+      at.offset += bytesRead
+      const read = buffer.subarray(0, bytesRead)
+      const data = this.#rest.length === 0 ? read : Buffer.concat([this.#rest, read])
+      const end = data.lastIndexOf(10) + 1
+      this.#rest = data.subarray(end)
+      const decoded = this.#decoder.decode(data.subarray(0, end))
+      if (decoded.length > 0) yield decoded
+    }
+  }
+
+  /**
+   * Each turn asks first whether the process has ended and whether the file was rotated away, and reads after: what was
+   * true before reading to the end means that the end was the last one.
+   */
+  async *#follow(
+    start: { file: LogFile; offset: number } | undefined,
+    changes: Changes,
+    open: AsyncDisposableStack,
+  ): AsyncGenerator<Buffer> {
+    let at = start
+    for (;;) {
+      const over = changes.over
+      const rotated = at !== undefined && (await isRotated(this.#path, at.file))
+      if (at !== undefined) yield* this.#drain(at)
+      if (this.#decoder.passedUntil) return
+      if (at === undefined || rotated) {
+        const next =
+          at === undefined
+            ? (await openLogFiles(this.#path, 1))[0]
+            : await nextLogFile(this.#path, this.#maxFile, at.file)
+        if (next !== undefined) {
+          open.defer(() => next.handle.close())
+          this.#rest = Buffer.alloc(0)
+          at = { file: next, offset: 0 }
+          continue
+        }
+      }
+      if (over) return
+      await changes.next()
+    }
+  }
+}
+
+/** Wakes a follower when something in the log's directory changed, or nothing will change any more. */
+class Changes implements Disposable {
+  over = false
+  #happened = false
+  #wake: (() => void) | undefined
+  readonly #stop: () => void
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(directory: string, exit: Promise<unknown>) {
+    const watcher = watch(directory, { persistent: false }, () => this.#notify())
+    // The directory went with the container.
+    watcher.on('error', () => this.end())
+    this.#stop = () => watcher.close()
+    void exit.then(
+      () => this.end(),
+      () => this.end(),
+    )
+  }
+
+  /** @param time milliseconds since the epoch */
+  endAt(time: number): void {
+    this.#timer = setTimeout(() => this.end(), Math.min(Math.max(0, time - Date.now()), 2 ** 31 - 1)).unref()
+  }
+
+  /** What is written already is the last. */
+  end(): void {
+    this.over = true
+    this.#notify()
+  }
+
+  #notify(): void {
+    this.#happened = true
+    this.#wake?.()
+  }
+
+  async next(): Promise<void> {
+    if (!this.#happened)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    this.#happened = false
+    this.#wake = undefined
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
+    this.#stop()
+  }
+}

@@ -1,0 +1,101 @@
+/** A container's network, from HostConfig.NetworkMode and its endpoint settings to a namespace with links in it. */
+import { EngineError, messageOf } from '../base/errors.ts'
+import type { Endpoint, EndpointRequest, Network } from '../network/network.ts'
+import { span } from '../trace/trace.ts'
+import type { Container, EndpointSettings } from './container.ts'
+import type { Engine } from './engine.ts'
+
+export type NetworkMode =
+  | { kind: 'host' }
+  | { kind: 'none' }
+  | { kind: 'container'; reference: string }
+  /** A namespace of its own, on the networks that the container names. */
+  | { kind: 'own' }
+
+export function networkMode(container: Pick<Container, 'hostConfig'>): NetworkMode {
+  const mode = container.hostConfig.NetworkMode ?? 'bridge'
+  if (mode === 'host') return { kind: 'host' }
+  if (mode === 'none') return { kind: 'none' }
+  if (mode.startsWith('container:')) return { kind: 'container', reference: mode.slice('container:'.length) }
+  return { kind: 'own' }
+}
+
+export type NetworkSetup = {
+  /** For the OCI spec; undefined is the host's own. */
+  netnsPath: string | undefined
+  endpoints: Endpoint[]
+}
+
+/** All or nothing: what was attached before a failure is detached again. */
+export async function connectNetworks(engine: Engine, container: Container): Promise<NetworkSetup> {
+  const mode = networkMode(container)
+  if (mode.kind === 'host') return { netnsPath: undefined, endpoints: [] }
+  if (mode.kind === 'container') return { netnsPath: namespaceOf(engine, mode.reference), endpoints: [] }
+  const netnsPath = await span('network', 'make namespace', () => engine.networks.createNamespace(container.id))
+  if (mode.kind === 'none' || container.config.NetworkDisabled === true) return { netnsPath, endpoints: [] }
+  const endpoints: Endpoint[] = []
+  try {
+    for (const [name, settings] of Object.entries(container.networks)) {
+      const network = engine.networks.get(settings.NetworkID ?? name)
+      if (network.driver !== 'bridge') continue
+      const request = endpointRequest(container, network, settings, netnsPath)
+      endpoints.push(await span('network', `attach to ${network.name}`, () => engine.networks.attach(request)))
+    }
+  } catch (error) {
+    await disconnectNetworks(engine, container)
+    throw new EngineError(
+      error instanceof EngineError ? error.kind : 'internal',
+      `failed to set up container networking: ${messageOf(error)}`,
+      { cause: error },
+    )
+  }
+  return { netnsPath, endpoints }
+}
+
+function namespaceOf(engine: Engine, reference: string): string {
+  const other = engine.table.get(reference)
+  if (other.run.pid === 0)
+    throw new EngineError('conflict', `cannot join network namespace of a non running container: ${other.id}`)
+  return `/proc/${other.run.pid}/ns/net`
+}
+
+export function endpointRequest(
+  container: Container,
+  network: Network,
+  settings: EndpointSettings,
+  netnsPath: string,
+): EndpointRequest {
+  const { config, hostConfig } = container
+  const mac = settings.MacAddress || (isMain(container, network) ? config.MacAddress : undefined)
+  return {
+    networkId: network.id,
+    containerId: container.id,
+    containerName: container.name,
+    netnsPath,
+    ...(settings.IPAMConfig?.IPv4Address ? { ipv4Address: settings.IPAMConfig.IPv4Address } : {}),
+    ...(settings.IPAMConfig?.IPv6Address ? { ipv6Address: settings.IPAMConfig.IPv6Address } : {}),
+    ...(mac ? { macAddress: mac } : {}),
+    aliases: settings.Aliases ?? [],
+    ports: hostConfig.PortBindings ?? {},
+    exposedPorts: Object.keys(config.ExposedPorts ?? {}),
+    publishAllPorts: hostConfig.PublishAllPorts === true,
+  }
+}
+
+const isMain = ({ hostConfig }: Container, network: Network): boolean =>
+  hostConfig.NetworkMode === network.name || hostConfig.NetworkMode === network.id
+
+/** Gives everything back; safe to repeat, and for one that never had any. */
+export async function disconnectNetworks(engine: Engine, container: Container): Promise<void> {
+  const mode = networkMode(container).kind
+  if (mode === 'host' || mode === 'container') return
+  if (mode === 'own') await engine.networks.detach(container.id)
+  await engine.networks.removeNamespace(container.id)
+}
+
+export const announceNetwork = (engine: Engine, action: string, container: Container, endpoint: Endpoint): void =>
+  engine.events.emit('network', action, endpoint.networkId, {
+    container: container.id,
+    name: endpoint.networkName,
+    type: 'bridge',
+  })

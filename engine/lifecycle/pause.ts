@@ -1,0 +1,36 @@
+/** Freezing all processes of a container, and letting them go on; wire fact 58. */
+import { EngineError } from '../base/errors.ts'
+import type { Shim } from '../shim/shim.ts'
+import { announce, type Engine } from './engine.ts'
+import { nextState } from './state-table.ts'
+
+export async function pause(engine: Engine, reference: string): Promise<void> {
+  const { id } = engine.table.get(reference)
+  await engine.lock.run(id, async () => {
+    const { run } = engine.table.byId(id)
+    if (run.state === 'paused') throw new EngineError('conflict', `Container ${id} is already paused`)
+    if (run.state === 'restarting')
+      throw new EngineError('conflict', `Container ${id} is restarting, wait until the container is running`)
+    const state = nextState(run.state, 'pause')
+    if (state === undefined) throw new EngineError('conflict', `Container ${id} is not running`)
+    await shimOf(engine, id).pause()
+    announce(engine, engine.table.update(id, { run: { state } }), 'pause')
+  })
+}
+
+export async function unpause(engine: Engine, reference: string): Promise<void> {
+  const { id } = engine.table.get(reference)
+  await engine.lock.run(id, async () => {
+    const state = nextState(engine.table.byId(id).run.state, 'unpause')
+    if (state === undefined) throw new EngineError('internal', `Container ${id} is not paused`)
+    await shimOf(engine, id).resume()
+    announce(engine, engine.table.update(id, { run: { state } }), 'unpause')
+  })
+}
+
+/** conflict when it has no process. */
+export function shimOf(engine: Engine, id: string): Shim {
+  const shim = engine.shims.get(id)
+  if (shim === undefined) throw new EngineError('conflict', `container ${id} is not running`)
+  return shim
+}
