@@ -25,7 +25,11 @@ function openSocket(directory: string): Promise<Socket> {
   const fd = openSync(directory, constants.O_DIRECTORY)
   return new Promise((resolve, reject) => {
     const socket = connect({ path: `/proc/self/fd/${fd}/${socketName}`, allowHalfOpen: true })
+    let settled = false
+    // A connection that was made may still fail later, and by then the number can be another file's.
     const settle = (act: () => void) => {
+      if (settled) return
+      settled = true
       closeSync(fd)
       act()
     }
