@@ -1,0 +1,306 @@
+/** Endpoints on bridge networks: the store's rows and the kernel's links, rules and ports, kept in step. */
+import { EngineError, messageOf } from '../base/errors.ts'
+import { newId } from '../base/identifier.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
+import type { NetlinkRequest } from '../kernel/netlink.ts'
+import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
+import { deleteElements, deleteTable, transaction } from '../kernel/nftables.ts'
+import { formatAddress, formatSubnet, type IpAddress, type IpVersion, overlaps, parseAddress } from './address.ts'
+import { chooseSubnet } from './address-pools.ts'
+import { connectNamespace, ensureBridge, ensureDefaultRoute, links, removeLink, routedSubnets } from './bridge.ts'
+import { groupElements, type PublishedPort, portRequests, tableRequests } from './firewall.ts'
+import { type InstanceNames, linkName, randomMac } from './instance-names.ts'
+import type { Endpoint, EndpointRequest } from './network.ts'
+import { firewallNetwork, gatewayAddresses, leaseAddress, mtuOf, spaceOf, spacesOf } from './network-plan.ts'
+import type { NetworkStore, StoredEndpoint, StoredNetwork } from './network-store.ts'
+import { PublishedPorts, portMap, publishedIn, wantedPorts } from './published-ports.ts'
+
+export class BridgeDriver implements Disposable {
+  readonly #store: NetworkStore
+  readonly #names: InstanceNames
+  readonly #ports = new PublishedPorts()
+  /** Networks whose bridge and rules stand, by id. */
+  readonly #active = new Map<string, StoredNetwork>()
+  /** Links on their way out. */
+  readonly #removals = new Set<Promise<void>>()
+
+  constructor(store: NetworkStore, names: InstanceNames) {
+    this.#store = store
+    this.#names = names
+  }
+
+  /** Makes the network's bridge and rules, once. Gives the network back as it is now: its subnet may have had to move. */
+  activate(network: StoredNetwork): StoredNetwork {
+    const known = this.#active.get(network.id)
+    if (known !== undefined) return known
+    const settled = this.#settleSubnet(network)
+    ensureBridge({
+      name: settled.bridge,
+      addresses: gatewayAddresses(settled),
+      ipv6: spaceOf(settled, 6) !== undefined,
+      ...mtuOf(settled),
+    })
+    this.#active.set(settled.id, settled)
+    this.#rebuildRules()
+    return settled
+  }
+
+  /**
+   * The default network's subnet was chosen once; when nobody uses it and the machine has meanwhile learned a route
+   * that overlaps (a VPN, another engine), it moves.
+   */
+  #settleSubnet(network: StoredNetwork): StoredNetwork {
+    if (network.bridge !== this.#names.defaultBridge) return network
+    if (this.#store.endpoints({ network: network.id }).length > 0) return network
+    if (links().some(({ name }) => name === network.bridge)) return network
+    const taken = this.takenSubnets(network.id)
+    const spaces = spacesOf(network)
+    if (!spaces.some(({ subnet }) => taken.some((other) => overlaps(subnet, other)))) return network
+    const subnet = chooseSubnet(taken)
+    const gateway = formatAddress({ version: subnet.version, value: subnet.network + 1n })
+    const moved = {
+      ...network,
+      ipam: { ...network.ipam, Config: [{ Subnet: formatSubnet(subnet), Gateway: gateway }] },
+    }
+    this.#store.redefine(moved)
+    return moved
+  }
+
+  /** The subnets of all networks but one, and of the machine's routes. */
+  takenSubnets(exceptNetwork = '') {
+    const networks = this.#store.networks()
+    const own = networks.find(({ id }) => id === exceptNetwork)?.bridge ?? ''
+    return [
+      ...networks.filter(({ id }) => id !== exceptNetwork).flatMap((network) => spacesOf(network).map((s) => s.subnet)),
+      ...routedSubnets(own),
+    ]
+  }
+
+  async deactivate(network: StoredNetwork): Promise<void> {
+    if (this.#active.delete(network.id)) this.#rebuildRules()
+    if (network.bridge !== '') await removeLink(network.bridge)
+  }
+
+  /** All or nothing; see Networks.attach. */
+  attach(network: StoredNetwork, request: EndpointRequest): StoredEndpoint {
+    const { wanted, shown } = wantedPorts(network.internal ? {} : request)
+    using cleanup = new DisposableStack()
+    const stored = this.#store.transaction(() => {
+      const settled = this.activate(network)
+      const endpoint = this.#lease(settled, request)
+      const bound = publishing(request.containerName, endpoint, () =>
+        this.#ports.hold(endpoint.endpointId, wanted, endpoint),
+      )
+      cleanup.defer(() => this.#ports.release(endpoint.endpointId))
+      endpoint.ports = portMap(shown, bound)
+      const link = linkName()
+      this.#connect(settled, endpoint, { link, netnsPath: request.netnsPath })
+      cleanup.defer(() => this.#removeLater(link))
+      const { containerId, containerName, netnsPath } = request
+      const row = { endpoint, containerId, containerName, netnsPath, link }
+      this.#store.addEndpoint(row)
+      cleanup.defer(() => this.#withdraw(bound))
+      this.#apply(portRequests(this.#names.table, bound))
+      return row
+    })
+    cleanup.move()
+    return stored
+  }
+
+  #connect(network: StoredNetwork, endpoint: Endpoint, at: { link: string; netnsPath: string }): void {
+    const addresses = [
+      { text: endpoint.ipAddress, prefixLength: endpoint.prefixLength },
+      { text: endpoint.ipv6Address, prefixLength: endpoint.ipv6PrefixLength },
+    ]
+      .filter(({ text }) => text !== '')
+      .map(({ text, prefixLength }) => ({ ...parseAddress(text)!, prefixLength }))
+    connectNamespace({
+      ...at,
+      bridge: network.bridge,
+      interfaceName: endpoint.interfaceName,
+      mac: endpoint.macAddress,
+      addresses,
+      gateways: gatewaysOf(endpoint),
+      ...mtuOf(network),
+    })
+  }
+
+  #lease(network: StoredNetwork, request: EndpointRequest): Endpoint {
+    const v4 = this.#leaseFamily(network, 4, request.ipv4Address)
+    const v6 = this.#leaseFamily(network, 6, request.ipv6Address)
+    const used = new Set(
+      this.#store.endpoints({ container: request.containerId }).map(({ endpoint }) => endpoint.interfaceName),
+    )
+    let number = 0
+    while (used.has(`eth${number}`)) number += 1
+    return {
+      networkId: network.id,
+      networkName: network.name,
+      endpointId: newId(),
+      interfaceName: `eth${number}`,
+      macAddress: request.macAddress || randomMac(),
+      ipAddress: v4?.address ?? '',
+      prefixLength: v4?.prefixLength ?? 0,
+      gateway: v4?.gateway ?? '',
+      ipv6Address: v6?.address ?? '',
+      ipv6PrefixLength: v6?.prefixLength ?? 0,
+      ipv6Gateway: v6?.gateway ?? '',
+      aliases: request.aliases ?? [],
+      ports: {},
+    }
+  }
+
+  #leaseFamily(network: StoredNetwork, version: IpVersion, wanted: string | undefined) {
+    const space = spaceOf(network, version)
+    if (space === undefined) {
+      if (wanted === undefined || wanted === '') return undefined
+      throw new EngineError('invalid', `network ${network.name} has no IPv${version} subnet for address ${wanted}`)
+    }
+    const taken = this.#store
+      .endpoints({ network: network.id })
+      .map(({ endpoint }) => parseAddress(version === 4 ? endpoint.ipAddress : endpoint.ipv6Address)?.value)
+    const address = leaseAddress(network, space, {
+      wanted,
+      taken: new Set(taken.filter((value) => value !== undefined)),
+      last: this.#store.lastAddresses(network.id)[version],
+    })
+    const text = formatAddress(address)
+    if (!wanted) this.#store.noteLastAddress(network.id, version, text)
+    const gateway = network.internal ? '' : formatAddress(space.gateway)
+    return { address: text, prefixLength: space.subnet.prefixLength, gateway }
+  }
+
+  /** Takes the endpoint out of the store and the kernel. The link goes in the background: see `settled`. */
+  detach(stored: StoredEndpoint): void {
+    this.#store.removeEndpoint(stored.endpoint.endpointId)
+    this.#ports.release(stored.endpoint.endpointId)
+    this.#withdraw(publishedOf(stored))
+    if (stored.link !== '') this.#removeLater(stored.link)
+    const [next] = this.#store.endpoints({ container: stored.containerId }).filter(({ link }) => link !== '')
+    if (next !== undefined && stored.endpoint.gateway !== '')
+      ensureDefaultRoute(next.netnsPath, next.endpoint.interfaceName, gatewaysOf(next.endpoint))
+  }
+
+  #removeLater(link: string): void {
+    // A link that the kernel keeps is a leftover for the next `recover`.
+    const removal = removeLink(link).catch(() => undefined)
+    this.#removals.add(removal)
+    void removal.then(() => this.#removals.delete(removal))
+  }
+
+  /** When every link that was detached is gone. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#removals)
+  }
+
+  /** After a restart: bridges and rules of the stored networks, ports of the stored endpoints, nothing else. */
+  async recover(networks: readonly StoredNetwork[]): Promise<void> {
+    for (const network of networks) this.activate(network)
+    for (const stored of this.#store.endpoints()) this.#holdAgain(stored)
+    this.#rebuildRules()
+    const bridges = new Set(this.#store.networks().map(({ bridge }) => bridge))
+    const kept = new Set(this.#store.endpoints().map(({ link }) => link))
+    const all = links()
+    const own = new Set(all.filter(({ name }) => bridges.has(name)).map(({ index }) => index))
+    for (const { name, master } of all) if (own.has(master) && !kept.has(name)) this.#removeLater(name)
+    await this.settled()
+  }
+
+  #holdAgain({ endpoint }: StoredEndpoint): void {
+    const bindings = publishedIn(endpoint.ports, endpoint)
+    const wanted = bindings.map(({ protocol, port, hostAddress, hostPort }) => ({
+      key: `${port}/${protocol}`,
+      protocol,
+      port,
+      hostIp: hostAddress,
+      hostPort: `${hostPort}`,
+    }))
+    try {
+      this.#ports.release(endpoint.endpointId)
+      this.#ports.hold(endpoint.endpointId, wanted, endpoint)
+    } catch (error) {
+      // Taken while no daemon held it. The container runs, and the kernel's rules still lead to it.
+      if (!(error instanceof EngineError)) throw error
+    }
+  }
+
+  /** Everything of ours in the kernel, for a machine that is to be as it was. */
+  async destroy(): Promise<void> {
+    this[Symbol.dispose]()
+    const bridges = new Set(this.#store.networks().map(({ bridge }) => bridge))
+    const all = links()
+    const own = all.filter(({ name }) => bridges.has(name))
+    const ports = all.filter(({ master }) => own.some(({ index }) => index === master))
+    for (const { name } of [...ports, ...own]) await removeLink(name)
+    await this.settled()
+    this.#active.clear()
+    this.#rebuildRules()
+  }
+
+  /** The rules and everything published, anew. */
+  #rebuildRules(): void {
+    const { table } = this.#names
+    if (this.#active.size === 0) {
+      sendRules([deleteTable(table)], 'ENOENT')
+      return
+    }
+    const ports = this.#store.endpoints().flatMap(publishedOf)
+    sendRules(tableRequests(table, [...this.#active.values()].map(firewallNetwork), ports))
+  }
+
+  /** A small change of the rules; where the kernel's table is not what we think it is, all of it is written again. */
+  #apply(requests: readonly NetlinkRequest[]): void {
+    if (requests.length === 0) return
+    try {
+      sendRules(requests)
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT', 'EEXIST', 'EBUSY')) throw error
+      this.#rebuildRules()
+    }
+  }
+
+  #withdraw(ports: readonly PublishedPort[]): void {
+    this.#apply(
+      [...groupElements(ports)].flatMap(([map, elements]) =>
+        deleteElements(
+          this.#names.table,
+          map,
+          elements.map(({ key }) => key),
+        ),
+      ),
+    )
+  }
+
+  /** Lets go of sockets; links and rules stay for the containers that go on. */
+  [Symbol.dispose](): void {
+    this.#ports[Symbol.dispose]()
+  }
+}
+
+const publishedOf = ({ endpoint }: StoredEndpoint): PublishedPort[] => publishedIn(endpoint.ports, endpoint)
+
+const gatewaysOf = ({ gateway, ipv6Gateway }: Endpoint): IpAddress[] =>
+  [gateway, ipv6Gateway].map(parseAddress).filter((address) => address !== undefined)
+
+function sendRules(requests: readonly NetlinkRequest[], ignored?: string): void {
+  using socket = new NetlinkSocket('NETLINK_NETFILTER')
+  try {
+    socket.batch(transaction(requests))
+  } catch (error) {
+    if (ignored === undefined || !isErrno(error, ignored)) throw error
+  }
+}
+
+/** Wire fact 152's frame around a port that could not be had. */
+function publishing<T>(containerName: string, { endpointId }: Endpoint, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const name = containerName.replace(/^\//, '')
+    throw new EngineError(
+      'internal',
+      `failed to set up container networking: driver failed programming external connectivity on endpoint ${name} (${endpointId}): ${messageOf(error)}`,
+      { cause: error },
+    )
+  }
+}

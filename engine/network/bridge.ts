@@ -1,0 +1,163 @@
+/** Bridges and the pairs of links between a bridge and a container, in the kernel. All synchronous; names are the identity. */
+import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { isErrno } from '../kernel/libc.ffi.ts'
+import { inNetworkNamespace } from '../kernel/namespaces.ffi.ts'
+import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
+import {
+  addAddress,
+  addBridge,
+  addRoute,
+  addVeth,
+  deleteLink,
+  type Link,
+  linkIn,
+  listLinks,
+  listRoutes,
+  routeIn,
+  setLinkUp,
+} from '../kernel/route-messages.ts'
+import { addressBytes, addressFromBytes, type IpAddress, type Subnet, subnetOf } from './address.ts'
+import { randomMac } from './instance-names.ts'
+
+export type InterfaceAddress = IpAddress & { prefixLength: number }
+
+const setting = (path: string, value: string): void => {
+  try {
+    writeFileSync(`/proc/sys/net/${path}`, value)
+  } catch (error) {
+    // A kernel without IPv6 has no such file; a container that runs the engine may find it read-only and set already.
+    if (!isErrno(error, 'ENOENT', 'EROFS')) throw error
+  }
+}
+
+const withRoute = <T>(work: (socket: NetlinkSocket) => T): T => {
+  using socket = new NetlinkSocket('NETLINK_ROUTE')
+  return work(socket)
+}
+
+export const links = (): Link[] => withRoute((socket) => socket.dump(listLinks()).map(linkIn))
+
+/** The subnets this machine has routes to, by links other than `except`; the default route is none of them. */
+export function routedSubnets(except: string): Subnet[] {
+  return withRoute((socket) => {
+    const own = socket
+      .dump(listLinks())
+      .map(linkIn)
+      .find(({ name }) => name === except)?.index
+    return ([4, 6] as const)
+      .flatMap((version) => socket.dump(listRoutes(version)).map(routeIn))
+      .filter(({ main, prefixLength, link }) => main && prefixLength > 0 && link !== own)
+      .map(({ destination, prefixLength }) => subnetOf(addressFromBytes(destination), prefixLength))
+  })
+}
+
+export type BridgeOptions = { name: string; addresses: readonly InterfaceAddress[]; mtu?: number; ipv6: boolean }
+
+/** Makes the bridge with its addresses, up; what is there already stays. */
+export function ensureBridge(bridge: BridgeOptions): void {
+  withRoute((socket) => {
+    const mtu = bridge.mtu === undefined ? {} : { mtu: bridge.mtu }
+    const find = (): number | undefined =>
+      socket
+        .dump(listLinks())
+        .map(linkIn)
+        .find(({ name }) => name === bridge.name)?.index
+    // An address of its own, or the bridge would take the lowest of its ports and change it as they come and go.
+    if (find() === undefined) socket.change(addBridge(bridge.name, { mac: randomMac(), ...mtu }))
+    const index = find()!
+    if (!bridge.ipv6) setting(`ipv6/conf/${bridge.name}/disable_ipv6`, '1')
+    for (const address of bridge.addresses)
+      ignoring('EEXIST', () => socket.change(addAddress(index, addressBytes(address), address.prefixLength)))
+    // Published ports on 127.0.0.1: firewall.ts has the rule that keeps this one-way.
+    setting(`ipv4/conf/${bridge.name}/route_localnet`, '1')
+    socket.change(setLinkUp(index, true))
+  })
+  setting('ipv4/ip_forward', '1')
+  if (bridge.ipv6) setting('ipv6/conf/all/forwarding', '1')
+}
+
+function ignoring(errno: string, work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    if (!isErrno(error, errno)) throw error
+  }
+}
+
+/** Deletes a link without holding up the event loop (some 20 ms of the kernel's time); missing is fine. */
+export async function removeLink(name: string): Promise<void> {
+  using socket = new NetlinkSocket('NETLINK_ROUTE')
+  try {
+    await socket.changeElsewhere(deleteLink(name))
+  } catch (error) {
+    if (!isErrno(error, 'ENODEV')) throw error
+  }
+}
+
+export type Attachment = {
+  bridge: string
+  link: string
+  netnsPath: string
+  interfaceName: string
+  mac: string
+  addresses: readonly InterfaceAddress[]
+  /** Default routes, where it has none yet. */
+  gateways: readonly IpAddress[]
+  mtu?: number
+}
+
+/** Puts a pair between bridge and namespace, and sets up the container's end. On failure nothing is left. */
+export function connectNamespace(attachment: Attachment): void {
+  using cleanup = new DisposableStack()
+  const namespace = cleanup.adopt(openSync(attachment.netnsPath, 'r'), closeSync)
+  const socket = cleanup.use(new NetlinkSocket('NETLINK_ROUTE'))
+  const master = socket
+    .dump(listLinks())
+    .map(linkIn)
+    .find(({ name }) => name === attachment.bridge)
+  if (master === undefined) throw new Error(`bridge ${attachment.bridge} is missing`)
+  const mtu = attachment.mtu === undefined ? {} : { mtu: attachment.mtu }
+  const peer = { name: attachment.interfaceName, namespace, mac: attachment.mac, ...mtu }
+  socket.change(addVeth({ name: attachment.link, master: master.index, peer, ...mtu }))
+  using unfinished = new DisposableStack()
+  unfinished.defer(() => socket.change(deleteLink(attachment.link)))
+  setting(`ipv6/conf/${attachment.link}/disable_ipv6`, '1')
+  inNetworkNamespace(attachment.netnsPath, () => setUpInside(attachment))
+  unfinished.move()
+}
+
+function setUpInside({ interfaceName, addresses, gateways }: Attachment): void {
+  withRoute((socket) => {
+    const { index } = socket
+      .dump(listLinks())
+      .map(linkIn)
+      .find(({ name }) => name === interfaceName)!
+    const hasIpv6 = addresses.some(({ version }) => version === 6)
+    setting(`ipv6/conf/${interfaceName}/disable_ipv6`, hasIpv6 ? '0' : '1')
+    // Neighbours that knew the address's last holder learn the new one when the link comes up.
+    setting(`ipv4/conf/${interfaceName}/arp_notify`, '1')
+    for (const address of addresses) socket.change(addAddress(index, addressBytes(address), address.prefixLength))
+    socket.change(setLinkUp(index, true))
+    for (const gateway of gateways)
+      ignoring('EEXIST', () => socket.change(addRoute({ gateway: addressBytes(gateway), link: index })))
+  })
+}
+
+/** A default route for a container that has lost its own; fine when it has one, or when its namespace is gone. */
+export function ensureDefaultRoute(netnsPath: string, interfaceName: string, gateways: readonly IpAddress[]): void {
+  try {
+    inNetworkNamespace(netnsPath, () =>
+      withRoute((socket) => {
+        const link = socket
+          .dump(listLinks())
+          .map(linkIn)
+          .find(({ name }) => name === interfaceName)?.index
+        if (link === undefined) return
+        for (const gateway of gateways)
+          ignoring('EEXIST', () => socket.change(addRoute({ gateway: addressBytes(gateway), link })))
+      }),
+    )
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'EINVAL')) throw error
+  }
+}

@@ -1,0 +1,234 @@
+import { readFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { hostname } from 'node:os'
+import type { Database } from '../base/database.ts'
+import { EngineError, messageOf } from '../base/errors.ts'
+import { newId } from '../base/identifier.ts'
+import { inNetworkNamespace } from '../kernel/namespaces.ffi.ts'
+import { links } from './bridge.ts'
+import { BridgeDriver } from './bridge-driver.ts'
+import { defineNetwork, isPredefined, predefinedNetworks } from './define-network.ts'
+import { dial } from './dial.ts'
+import { instanceNames } from './instance-names.ts'
+import { type HostFiles, nameFiles, parseResolver } from './name-files.ts'
+import type {
+  CreateNetwork,
+  Endpoint,
+  EndpointRequest,
+  InterfaceCounters,
+  NameFiles,
+  Network,
+  Networks,
+} from './network.ts'
+import { NetworkNamespaces } from './network-namespaces.ts'
+import { spacesOf } from './network-plan.ts'
+import { NetworkStore, type StoredEndpoint, type StoredNetwork } from './network-store.ts'
+
+export type ContainerNetworksOptions = {
+  /** Opened with `networkSchema`. */
+  database: Database
+  execRoot: string
+  /** '' for the machine's own installation; else what tells this engine's links and rules from another's. */
+  instance: string
+}
+
+/**
+ * Networks over netlink. Precondition: root, on the main thread; the kernel work is synchronous and takes a millisecond
+ * or two. Bridges are made when the first container needs them.
+ */
+export class ContainerNetworks implements Networks {
+  readonly #store: NetworkStore
+  readonly #driver: BridgeDriver
+  readonly #namespaces: NetworkNamespaces
+
+  constructor({ database, execRoot, instance }: ContainerNetworksOptions) {
+    const names = instanceNames(instance)
+    this.#store = new NetworkStore(database)
+    this.#driver = new BridgeDriver(this.#store, names)
+    this.#namespaces = new NetworkNamespaces(execRoot)
+    this.#store.transaction(() => {
+      if (this.#store.named('bridge') !== undefined) return
+      for (const network of predefinedNetworks(names.defaultBridge, this.#driver.takenSubnets()))
+        this.#store.add(network)
+    })
+  }
+
+  get(reference: string): Network {
+    return withoutBridge(this.#store.find(reference))
+  }
+
+  list(): Network[] {
+    return this.#store.networks().map(withoutBridge)
+  }
+
+  async create(request: CreateNetwork): Promise<Network> {
+    const network = this.#store.transaction(() => {
+      const others = this.#store.networks()
+      if (!isPredefined(request.name) && others.some(({ name }) => name === request.name))
+        throw new EngineError('conflict', `network with name ${request.name} already exists`)
+      const subnets = others.flatMap((other) => spacesOf(other).map(({ subnet }) => subnet))
+      const defined = defineNetwork(request, subnets, this.#driver.takenSubnets())
+      if (links().some(({ name }) => name === defined.bridge))
+        throw new EngineError('conflict', `bridge ${defined.bridge} already exists`)
+      this.#store.add(defined)
+      return defined
+    })
+    try {
+      this.#driver.activate(network)
+    } catch (error) {
+      this.#store.remove(network.id)
+      await this.#driver.deactivate(network)
+      throw new EngineError('internal', `cannot create network ${network.name}: ${messageOf(error)}`, { cause: error })
+    }
+    return withoutBridge(network)
+  }
+
+  async remove(reference: string): Promise<void> {
+    const network = this.#store.find(reference)
+    if (isPredefined(network.name))
+      throw new EngineError('forbidden', `${network.name} is a pre-defined network and cannot be removed`)
+    const busy = this.#store
+      .endpoints({ network: network.id })
+      .map(
+        ({ containerName, endpoint }) =>
+          `name:${JSON.stringify(plainName(containerName))} id:"${endpoint.endpointId.slice(0, 12)}"`,
+      )
+    if (busy.length > 0)
+      throw new EngineError(
+        'forbidden',
+        `error while removing network: network ${network.name} has active endpoints (${busy.join(', ')})`,
+      )
+    // The kernel first: a crash in between leaves a network without its bridge, which the next start makes again.
+    await this.#driver.deactivate(network)
+    this.#store.remove(network.id)
+  }
+
+  endpoints(networkId: string): Endpoint[] {
+    return this.#store.endpoints({ network: networkId }).map(({ endpoint }) => endpoint)
+  }
+
+  members(networkId: string): { containerId: string; containerName: string; endpoint: Endpoint }[] {
+    return this.#store
+      .endpoints({ network: networkId })
+      .map(({ containerId, containerName, endpoint }) => ({ containerId, containerName, endpoint }))
+  }
+
+  async createNamespace(containerId: string): Promise<string> {
+    return this.#namespaces.create(containerId)
+  }
+
+  async removeNamespace(containerId: string): Promise<void> {
+    this.#namespaces.remove(containerId)
+  }
+
+  async attach(request: EndpointRequest): Promise<Endpoint> {
+    // An earlier link of the same container may still carry the interface's name.
+    await this.#driver.settled()
+    const network = this.#store.find(request.networkId)
+    if (this.#store.endpoints({ network: network.id, container: request.containerId }).length > 0)
+      throw new EngineError(
+        'forbidden',
+        `endpoint with name ${plainName(request.containerName)} already exists in network ${network.name}`,
+      )
+    if (network.driver !== 'bridge') return this.#attachPlain(network, request)
+    try {
+      return this.#driver.attach(network, request).endpoint
+    } catch (error) {
+      if (error instanceof EngineError) throw error
+      throw new EngineError('internal', `failed to set up container networking: ${messageOf(error)}`, { cause: error })
+    }
+  }
+
+  /** host and none have members, and no kernel state. */
+  #attachPlain(network: StoredNetwork, request: EndpointRequest): Endpoint {
+    const endpoint: Endpoint = {
+      networkId: network.id,
+      networkName: network.name,
+      endpointId: newId(),
+      interfaceName: '',
+      macAddress: '',
+      ipAddress: '',
+      prefixLength: 0,
+      gateway: '',
+      ipv6Address: '',
+      ipv6PrefixLength: 0,
+      ipv6Gateway: '',
+      aliases: request.aliases ?? [],
+      ports: {},
+    }
+    const { containerId, containerName, netnsPath } = request
+    this.#store.addEndpoint({ endpoint, containerId, containerName, netnsPath, link: '' })
+    return endpoint
+  }
+
+  /** With a network, done when the link is gone; without one, the links go in the background or with the namespace. */
+  async detach(containerId: string, networkId?: string): Promise<void> {
+    const of = networkId === undefined ? {} : { network: networkId }
+    for (const stored of this.#store.endpoints({ container: containerId, ...of })) this.#driver.detach(stored)
+    if (networkId !== undefined) await this.#driver.settled()
+  }
+
+  files(request: NameFiles): HostFiles {
+    const hostGateway = this.#store.named('bridge')?.ipam.Config[0]?.Gateway ?? ''
+    return nameFiles(request, { host: hostFiles(), hostGateway })
+  }
+
+  counters(netnsPath: string): InterfaceCounters {
+    const found = inNetworkNamespace(netnsPath, links).filter(({ name }) => name !== 'lo')
+    return Object.fromEntries(found.map(({ name, counters }) => [name, counters]))
+  }
+
+  dial(netnsPath: string, port: number): Promise<Socket> {
+    return dial(netnsPath, port)
+  }
+
+  async recover(live: ReadonlySet<string>): Promise<void> {
+    const isDead = ({ containerId }: StoredEndpoint): boolean => !live.has(containerId)
+    for (const stored of this.#store.endpoints().filter(isDead)) this.#driver.detach(stored)
+    for (const containerId of this.#namespaces.list()) if (!live.has(containerId)) this.#namespaces.remove(containerId)
+    const used = new Set(this.#store.endpoints().map(({ endpoint }) => endpoint.networkId))
+    const wanted = this.#store
+      .networks()
+      .filter(({ id, name, driver }) => driver === 'bridge' && (!isPredefined(name) || used.has(id)))
+    await this.#driver.recover(wanted)
+  }
+
+  /** For a daemon that stops while containers go on: sockets close, links, rules and namespaces stay. */
+  async close(): Promise<void> {
+    await this.#driver.settled()
+    this.#driver[Symbol.dispose]()
+    this.#namespaces[Symbol.dispose]()
+  }
+
+  /** Everything of this instance in the kernel goes; definitions of networks stay in the database. */
+  async destroy(): Promise<void> {
+    for (const stored of this.#store.endpoints()) this.#driver.detach(stored)
+    await this.#driver.destroy()
+    this.#namespaces.destroy()
+  }
+}
+
+const plainName = (containerName: string): string => containerName.replace(/^\//, '')
+
+const withoutBridge = ({ bridge: _, ...network }: StoredNetwork): Network => network
+
+const textOf = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    // A machine without the file has nothing to say in it.
+    return undefined
+  }
+}
+
+/** Where systemd-resolved answers on 127.0.0.53, the servers it asks stand in a file of its own; systemd-resolved(8). */
+function hostFiles(): HostFiles {
+  const resolver = textOf('/etc/resolv.conf') ?? ''
+  const { servers } = parseResolver(resolver)
+  const stub = servers.length === 1 && servers[0] === '127.0.0.53'
+  return {
+    hosts: textOf('/etc/hosts') ?? '',
+    hostname: hostname(),
+    resolvConf: (stub ? textOf('/run/systemd/resolve/resolv.conf') : undefined) ?? resolver,
+  }
+}

@@ -1,0 +1,113 @@
+/** What a network's definition means: addresses, gateway, options; and what is wrong with a request. Pure. */
+import { EngineError } from '../base/errors.ts'
+import {
+  addressBits,
+  contains,
+  formatAddress,
+  formatSubnet,
+  type IpAddress,
+  type IpVersion,
+  parseAddress,
+  parseSubnet,
+  type Subnet,
+} from './address.ts'
+import { chooseAddress } from './address-pools.ts'
+import type { InterfaceAddress } from './bridge.ts'
+import type { FirewallNetwork } from './firewall.ts'
+import type { IpamConfig, Network } from './network.ts'
+import type { StoredNetwork } from './network-store.ts'
+
+export type AddressSpace = {
+  subnet: Subnet
+  range: Subnet
+  gateway: IpAddress
+  /** Never given out. */
+  reserved: ReadonlySet<bigint>
+}
+
+const addressIn = (text: string, subnet: Subnet, what: string): IpAddress => {
+  const address = parseAddress(text)
+  if (address === undefined) throw new EngineError('invalid', `invalid ${what} ${text}`)
+  if (!contains(subnet, address))
+    throw new EngineError(
+      'invalid',
+      `invalid ${what} ${text}: parent subnet ${formatSubnet(subnet)} doesn't contain it`,
+    )
+  return address
+}
+
+/** One entry of IPAM.Config, checked. Throws invalid. */
+export function addressSpace(config: IpamConfig): AddressSpace {
+  const subnet = parseSubnet(config.Subnet ?? '')
+  if (addressBits(subnet.version) - subnet.prefixLength < 2)
+    throw new EngineError('invalid', `invalid subnet ${config.Subnet}: it has no room for a gateway and a container`)
+  const range = config.IPRange === undefined || config.IPRange === '' ? subnet : parseSubnet(config.IPRange)
+  if (!contains(subnet, { version: range.version, value: range.network }) || range.prefixLength < subnet.prefixLength)
+    throw new EngineError('invalid', `invalid ip-range ${config.IPRange}: it is not inside subnet ${config.Subnet}`)
+  const gateway =
+    config.Gateway === undefined || config.Gateway === ''
+      ? { version: subnet.version, value: subnet.network + 1n }
+      : addressIn(config.Gateway, subnet, 'gateway')
+  const auxiliary = Object.values(config.AuxiliaryAddresses ?? {}).map((text) =>
+    addressIn(text, subnet, 'auxiliary address'),
+  )
+  return { subnet, range, gateway, reserved: new Set([gateway, ...auxiliary].map(({ value }) => value)) }
+}
+
+export const spacesOf = (network: Network): AddressSpace[] => network.ipam.Config.map(addressSpace)
+
+export const spaceOf = (network: Network, version: IpVersion): AddressSpace | undefined =>
+  spacesOf(network).find(({ subnet }) => subnet.version === version)
+
+export const gatewayAddresses = (network: Network): InterfaceAddress[] =>
+  spacesOf(network).map(({ gateway, subnet }) => ({ ...gateway, prefixLength: subnet.prefixLength }))
+
+export function mtuOf(network: Network): { mtu?: number } {
+  const text = network.options['com.docker.network.driver.mtu']
+  if (text === undefined || text === '') return {}
+  const mtu = Number(text)
+  if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
+    throw new EngineError('invalid', `invalid MTU ${JSON.stringify(text)}: 68 to 65535`)
+  return { mtu }
+}
+
+export const firewallNetwork = (network: StoredNetwork): FirewallNetwork => ({
+  bridge: network.bridge,
+  internal: network.internal,
+  masquerade: network.options['com.docker.network.bridge.enable_ip_masquerade'] !== 'false',
+  subnets: spacesOf(network).map(({ subnet }) => subnet),
+})
+
+/** An address for a new endpoint: the one asked for, or the next free one. */
+export function leaseAddress(
+  network: Network,
+  space: AddressSpace,
+  lease: { wanted: string | undefined; taken: ReadonlySet<bigint>; last: string },
+): IpAddress {
+  if (lease.wanted !== undefined && lease.wanted !== '') {
+    const address = parseAddress(lease.wanted)
+    if (address === undefined || address.version !== space.subnet.version)
+      throw new EngineError('invalid', `invalid IPv${space.subnet.version} address: ${lease.wanted}`)
+    if (!contains(space.subnet, address))
+      throw new EngineError(
+        'invalid',
+        `invalid endpoint settings:\nno configured subnet contains IP address ${formatAddress(address)}`,
+      )
+    if (lease.taken.has(address.value) || space.reserved.has(address.value))
+      throw new EngineError('forbidden', 'Address already in use')
+    return address
+  }
+  const last = parseAddress(lease.last)?.value
+  const taken = new Set([...space.reserved, ...lease.taken])
+  const free = chooseAddress({
+    range: space.range,
+    subnet: space.subnet,
+    taken,
+    ...(last === undefined ? {} : { last }),
+  })
+  if (free !== undefined) return free
+  throw new EngineError(
+    'unavailable',
+    `no available IPv${space.subnet.version} addresses on this network's address pools: ${network.name} (${network.id})`,
+  )
+}
