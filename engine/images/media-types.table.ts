@@ -8,6 +8,7 @@ export const ociConfig = 'application/vnd.oci.image.config.v1+json'
 export const dockerConfig = 'application/vnd.docker.container.image.v1+json'
 export const ociLayerGzip = 'application/vnd.oci.image.layer.v1.tar+gzip'
 export const ociLayer = 'application/vnd.oci.image.layer.v1.tar'
+export const ociLayerZstd = 'application/vnd.oci.image.layer.v1.tar+zstd'
 
 export const indexTypes: readonly string[] = [ociIndex, dockerList]
 export const manifestTypes: readonly string[] = [ociManifest, dockerManifest]
@@ -31,7 +32,7 @@ export const configTypes: readonly string[] = [
 export const layerTypes: readonly string[] = [
   ociLayer,
   ociLayerGzip,
-  'application/vnd.oci.image.layer.v1.tar+zstd',
+  ociLayerZstd,
   'application/vnd.oci.image.layer.nondistributable.v1.tar',
   'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
   'application/vnd.oci.image.layer.nondistributable.v1.tar+zstd',

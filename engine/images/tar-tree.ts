@@ -2,16 +2,17 @@
 import { closeSync, readSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { EngineError } from '../base/errors.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import {
   attributeAt,
   attributesAt,
   type FileStatus,
   fileTypes,
-  openAt,
   openFlags,
   readLinkAt,
   statusAt,
   statusOf,
+  tryOpenAt,
 } from '../kernel/paths.ffi.ts'
 import { type ByteName, namesIn, rawName } from '../snapshots/tree.ts'
 import { shown } from './entry-path.ts'
@@ -37,7 +38,8 @@ export function* walk(directory: number, prefix = ''): Generator<Found> {
       throw new EngineError('invalid', `the path of ${shown(path.slice(-64))} is too long for an archive`)
     yield { path, directory, name, status }
     if (typeOf(status) !== 'directory') continue
-    const inner = openAt(directory, rawName(name), { flags: childDirectory })
+    const inner = tryOpenAt(directory, rawName(name), { flags: childDirectory })
+    if (inner < 0) continue
     try {
       yield* walk(inner, path)
     } finally {
@@ -95,24 +97,25 @@ export function entryOf(found: Found, path: ByteName, type: TarType): TarEntry {
 
 const pieceSize = 256 * 1024
 
+/** The file for reading, or -1 when it has gone, or something else has its name now: a device is not to be read. */
+function openFile({ directory, name, status }: Found): number {
+  const flags = openFlags.O_RDONLY | openFlags.O_NOFOLLOW | openFlags.O_NONBLOCK
+  const file = tryOpenAt(directory, rawName(name), { flags })
+  if (file < 0) return -1
+  if (statusOf(file).inode === status.inode) return file
+  closeSync(file)
+  return -1
+}
+
 /** Exactly `size` bytes, as the header promised: a file that shrinks meanwhile is filled up with zeros. */
-function* contentsOf({ directory, name }: Found, size: number): Generator<Buffer> {
-  const file = openAt(directory, rawName(name), {
-    flags: openFlags.O_RDONLY | openFlags.O_NOFOLLOW | openFlags.O_NONBLOCK,
-  })
-  try {
-    // Between status and open something else may have taken the name: a device is not to be read.
-    const regular = typeOf(statusOf(file)) === 'file'
-    for (let left = size; left > 0; ) {
-      const piece = Buffer.allocUnsafe(Math.min(pieceSize, left))
-      const length = regular ? readSync(file, piece) : 0
-      if (length === 0) piece.fill(0)
-      const used = length === 0 ? piece.length : length
-      left -= used
-      yield piece.subarray(0, used)
-    }
-  } finally {
-    closeSync(file)
+function* contentsOf(file: number, size: number): Generator<Buffer> {
+  for (let left = size; left > 0; ) {
+    const piece = Buffer.allocUnsafe(Math.min(pieceSize, left))
+    const length = readSync(file, piece)
+    if (length === 0) piece.fill(0)
+    const used = length === 0 ? piece.length : length
+    left -= used
+    yield piece.subarray(0, used)
   }
 }
 
@@ -121,25 +124,41 @@ export type LinkBook = Map<string, string>
 
 /**
  * One found thing as tar, in pieces; a file that the archive has under another name becomes a hard link to that. Each
- * piece is handed on before the next is read, so the consumer sets the pace.
+ * piece is handed on before the next is read, so the consumer sets the pace. What has vanished is left out.
  */
 export function* tarPieces(found: Found, path: ByteName, book: LinkBook): Generator<Buffer> {
   const type = typeOf(found.status)
   if (type === undefined) return
   const { links, inode, fileSystem } = found.status
-  const key = `${fileSystem} ${inode}`
-  const shared = type !== 'directory' && links > 1
-  const before = shared ? book.get(key) : undefined
-  if (before !== undefined) {
-    yield tarHeader({ ...entryOf(found, path, 'link'), linkName: before })
-    return
+  const key = type !== 'directory' && links > 1 ? `${fileSystem} ${inode}` : undefined
+  const before = key === undefined ? undefined : book.get(key)
+  const entry = entryIfThere(found, path, before === undefined ? type : 'link')
+  if (entry === undefined) return
+  if (before !== undefined) yield tarHeader({ ...entry, linkName: before })
+  else if (type !== 'file' || entry.size === 0) yield tarHeader(entry)
+  else yield* filePieces(found, entry)
+  if (key !== undefined && before === undefined) book.set(key, path)
+}
+
+function entryIfThere(found: Found, path: ByteName, type: TarType): TarEntry | undefined {
+  try {
+    return entryOf(found, path, type)
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined
+    throw error
   }
-  if (shared) book.set(key, path)
-  const entry = entryOf(found, path, type)
-  yield tarHeader(entry)
-  if (type !== 'file' || entry.size === 0) return
-  yield* contentsOf(found, entry.size)
-  yield padding(entry.size)
+}
+
+function* filePieces(found: Found, entry: TarEntry): Generator<Buffer> {
+  const file = openFile(found)
+  if (file < 0) return
+  try {
+    yield tarHeader(entry)
+    yield* contentsOf(file, entry.size)
+    yield padding(entry.size)
+  } finally {
+    closeSync(file)
+  }
 }
 
 /** Gathers small pieces and lets other events in between: a stream that takes its time. */

@@ -61,13 +61,27 @@ const cReadlinkat = declare(
   'intptr_t readlinkat(int dirfd, const char *path, void *buffer, size_t size)',
   second,
 )
-const cLsetxattr = declare(
-  'lsetxattr',
-  'int lsetxattr(const char *path, const char *name, void *value, size_t size, int flags)',
-  (path, name) => `${quoted(name)} on ${quoted(path)}`,
-)
-const cLgetxattr = declareRaw('intptr_t lgetxattr(const char *path, const char *name, void *value, size_t size)')
-const cLlistxattr = declareRaw('intptr_t llistxattr(const char *path, void *list, size_t size)')
+const declareSetAttribute = (name: 'setxattr' | 'lsetxattr') =>
+  declare(
+    name,
+    `int ${name}(const char *path, const char *name, void *value, size_t size, int flags)`,
+    (path, attribute) => `${quoted(attribute)} on ${quoted(path)}`,
+  )
+const declareAttribute = (name: 'getxattr' | 'lgetxattr') =>
+  declareRaw(`intptr_t ${name}(const char *path, const char *name, void *value, size_t size)`)
+const declareAttributes = (name: 'listxattr' | 'llistxattr') =>
+  declareRaw(`intptr_t ${name}(const char *path, void *list, size_t size)`)
+// Of a name in a directory, not following it; of an open file, following the link that /proc has for it.
+const ofName = {
+  set: declareSetAttribute('lsetxattr'),
+  get: declareAttribute('lgetxattr'),
+  list: declareAttributes('llistxattr'),
+}
+const ofFile = {
+  set: declareSetAttribute('setxattr'),
+  get: declareAttribute('getxattr'),
+  list: declareAttributes('listxattr'),
+}
 const cSyncfs = koffi.load('libc.so.6').func('int syncfs(int fd)')
 
 /** Flags of open(2); close-on-exec is always added. The numbers differ between architectures: Node knows its own. */
@@ -311,7 +325,7 @@ const viaProc = (directory: number, name: PathName): PathName => {
 
 /** With the name '' the attribute of what the descriptor (O_PATH too) names. */
 export const setAttributeAt = (directory: number, name: PathName, attribute: string, value: Buffer): void => {
-  cLsetxattr(viaProc(directory, name), attribute, value, value.length, 0)
+  ;(name === '' ? ofFile : ofName).set(viaProc(directory, name), attribute, value, value.length, 0)
 }
 
 const attributeBuffer = Buffer.alloc(65536)
@@ -320,18 +334,18 @@ const absent = [-errnoNumbers.ENODATA, -errnoNumbers.ENOTSUP]
 /** undefined where the file has no such attribute, or its file system has none at all. */
 export function attributeAt(directory: number, name: PathName, attribute: string): Buffer | undefined {
   const path = viaProc(directory, name)
-  const size = cLgetxattr(path, attribute, attributeBuffer, attributeBuffer.length)
+  const size = (name === '' ? ofFile : ofName).get(path, attribute, attributeBuffer, attributeBuffer.length)
   if (absent.includes(size)) return undefined
-  if (size < 0) throw new SyscallError('lgetxattr', -size, `${attribute} of ${quoted(path)}`)
+  if (size < 0) throw new SyscallError('getxattr', -size, `${attribute} of ${quoted(path)}`)
   return Buffer.from(attributeBuffer.subarray(0, size))
 }
 
 /** The names of a file's attributes; empty where its file system has none. */
 export function attributesAt(directory: number, name: PathName): string[] {
   const path = viaProc(directory, name)
-  const size = cLlistxattr(path, attributeBuffer, attributeBuffer.length)
+  const size = (name === '' ? ofFile : ofName).list(path, attributeBuffer, attributeBuffer.length)
   if (size === 0 || absent.includes(size)) return []
-  if (size < 0) throw new SyscallError('llistxattr', -size, quoted(path))
+  if (size < 0) throw new SyscallError('listxattr', -size, quoted(path))
   return attributeBuffer.toString('utf8', 0, size - 1).split('\0')
 }
 

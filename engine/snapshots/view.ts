@@ -14,6 +14,7 @@ import {
   mount,
   mountAttributes,
   mountFlags,
+  setMountAttributes,
   unmount,
 } from '../kernel/mount.ffi.ts'
 import { openAt, openDirectory, openFlags, resolveFlags } from '../kernel/paths.ffi.ts'
@@ -76,7 +77,9 @@ export function openDetached(mounts: readonly OverlayMount[]): View {
 
 const targetFlags = openFlags.O_PATH | openFlags.O_DIRECTORY
 
+/** A detached mount of one part. */
 function overlay({ lower, upper, work }: OverlayMount): number {
+  if (upper === undefined && lower.length === 1) return plain(lower[0]!)
   const context = fsOpen('overlay')
   try {
     for (const directory of lower) fsConfig(context, 'lowerdir+', directory)
@@ -88,6 +91,13 @@ function overlay({ lower, upper, work }: OverlayMount): number {
   } finally {
     closeSync(context)
   }
+}
+
+/** A single layer needs no overlay, and overlay(5) refuses it. */
+function plain(directory: string): number {
+  const copy = cloneTree(directory)
+  setMountAttributes(copy, { set: attributes | mountAttributes.MOUNT_ATTR_RDONLY })
+  return copy
 }
 
 /**
