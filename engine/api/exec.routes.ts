@@ -27,7 +27,7 @@ const create = route({
       attachStdin: body.AttachStdin,
       attachStdout: body.AttachStdout,
       attachStderr: body.AttachStderr,
-      ...(body.DetachKeys === undefined ? {} : { detachKeys: body.DetachKeys }),
+      ...(!body.DetachKeys ? {} : { detachKeys: body.DetachKeys }),
       ...(body.ConsoleSize === undefined ? {} : { consoleSize: body.ConsoleSize }),
     })
     return json({ Id: id }, 201)

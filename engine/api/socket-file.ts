@@ -62,3 +62,9 @@ export async function listenOn(server: Server, path: string, owner: SocketOwner)
   renameSync(fresh, path)
   return { [Symbol.dispose]: () => rmSync(path, { force: true }) }
 }
+
+/** The socket that the service manager listens on for this process; sd_listen_fds(3). Undefined: there is none. */
+export function inheritedSocket(environment: NodeJS.ProcessEnv = process.env): number | undefined {
+  const firstDescriptor = 3
+  return environment.LISTEN_PID === String(process.pid) && environment.LISTEN_FDS === '1' ? firstDescriptor : undefined
+}
