@@ -120,6 +120,9 @@ export class Chart {
   }
 }
 
+/** Seconds since the epoch as the reader's time of day. */
+const clock = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false })
+
 function limitText(bound: number | null, now: number | undefined, format: (value: number) => string): string {
   if (bound === null) return 'none'
   return now === undefined || bound === 0 ? format(bound) : `${format(bound)} (${Math.round((now / bound) * 100)} %)`

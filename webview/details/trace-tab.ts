@@ -1,7 +1,7 @@
 import type { SpanRow } from '../messages.ts'
 import { element, formatDuration, table } from './dom.ts'
 
-const colors = ['blue', 'green', 'orange', 'purple', 'yellow', 'red']
+const colors = ['blue', 'green', 'orange', 'purple', 'yellow', 'red', 'plain']
 
 /** The last start: each step a bar where it lies in time, and the same as a table. */
 export function traceTab(rows: readonly SpanRow[], total: number): HTMLElement {
