@@ -170,6 +170,7 @@ const hostConfigShape = {
   ReadonlyPaths: optionalTexts,
 }
 
+/** Clients send the id empty where they mean the network that the settings are under. */
 export const endpointSettings = goObject({
   IPAMConfig: goObject({ IPv4Address: optionalText, IPv6Address: optionalText }).exactOptional(),
   Links: optionalTexts,
@@ -178,7 +179,7 @@ export const endpointSettings = goObject({
   DriverOpts: optionalMap,
   GwPriority: optionalInteger,
   NetworkID: optionalText,
-})
+}).transform(({ NetworkID, ...settings }) => (NetworkID ? { ...settings, NetworkID } : settings))
 
 /** A network without settings may be null. */
 const endpoints = z.record(

@@ -1,0 +1,169 @@
+/**
+ * The composition root: the one file that knows every layer. `drydock daemon` is the engine; the other verbs are the
+ * command line's.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command, InvalidArgumentError } from 'commander'
+import type { Engine } from './api/engine.ts'
+import { engineVersion } from './api/engine-version.ts'
+import { lockRoot } from './api/root-lock.ts'
+import { routes } from './api/routes.ts'
+import { ApiServer } from './api/server.ts'
+import { inheritedSocket, listenOn } from './api/socket-file.ts'
+import { Database } from './base/database.ts'
+import { EngineError, messageOf } from './base/errors.ts'
+import { timestamp } from './base/time.ts'
+import { detectCgroups } from './cgroup/detect.ts'
+import { cgroupTree } from './cgroup/tree.ts'
+import { ContentStore } from './images/content-store.ts'
+import { refreshHostImage } from './images/host-image.ts'
+import { ImageStore } from './images/image-store.ts'
+import { imageSchema } from './images/image-table.ts'
+import { listNamespaces } from './kernel/namespace-list.ts'
+import { ContainerService } from './lifecycle/container-service.ts'
+import { containerSchema } from './lifecycle/container-table.ts'
+import { EventJournal } from './lifecycle/events.ts'
+import { ContainerNetworks } from './network/container-networks.ts'
+import { networkSchema } from './network/network-schema.ts'
+import { startSupervisors } from './shim/spawner-client.ts'
+import { OverlaySnapshotter, snapshotSchema } from './snapshots/overlay-snapshotter.ts'
+import { LocalVolumes, volumeSchema } from './volumes/local-volumes.ts'
+
+type DaemonOptions = { root: string; execRoot: string; socket: string; user: number }
+
+const report = (problem: string): void => console.error(`drydock: ${problem}`)
+
+/** The same for as long as the root is. */
+function engineId(root: string): string {
+  const path = join(root, 'engine-id')
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    const id = randomUUID()
+    writeFileSync(`${path}.new`, `${id}\n`, { flush: true })
+    renameSync(`${path}.new`, path)
+    return id
+  }
+}
+
+/** Layers, lowest first. What is acquired goes to `stack`, which gives it back in reverse when the daemon ends. */
+async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Promise<Engine> {
+  const { root, execRoot } = options
+  stack.use(lockRoot(root))
+  mkdirSync(execRoot, { recursive: true, mode: 0o711 })
+  const supervisors = await startSupervisors(spawnerProgram())
+  stack.defer(() => supervisors.close())
+  const database = stack.use(
+    new Database(join(root, 'engine.db'), [snapshotSchema, imageSchema, networkSchema, volumeSchema, containerSchema]),
+  )
+  const cgroups = detectCgroups()
+  const events = new EventJournal()
+  const snapshotter = new OverlaySnapshotter(database, root)
+  await snapshotter.recover()
+  const images = stack.use(
+    new ImageStore({
+      database,
+      content: new ContentStore(join(root, 'blobs')),
+      snapshotter,
+      usedBy: (imageId) => imageUses(containers, imageId),
+      onEvent: (action, id, attributes) => events.emit('image', action, id, attributes),
+    }),
+  )
+  const volumes = new LocalVolumes(database, root)
+  const networks = new ContainerNetworks({ database, execRoot, instance: instanceOf(root) })
+  stack.defer(() => networks.close())
+  const layers = { database, images, snapshotter, networks, volumes, supervisors, cgroups, events }
+  const containers: ContainerService = new ContainerService({ ...layers, root, execRoot, report })
+  stack.defer(() => containers.close())
+  await images.recover()
+  await refreshHostImage(images.depot, { machine: '/', store: root })
+  await networks.recover(await containers.liveContainers())
+  await containers.recover()
+  return {
+    ...layers,
+    containers,
+    trace: (id) => containers.traceOf(id),
+    namespaces: listNamespaces,
+    cgroupTree: () => cgroupTree(cgroups),
+    root,
+    id: engineId(root),
+    startedAt: timestamp(),
+  }
+}
+
+const usualRoot = '/var/lib/drydock'
+
+/** Engines on other roots get links and packet filter rules of their own beside the machine's. */
+const instanceOf = (root: string): string => (root === usualRoot ? '' : root)
+
+/** Source files run as they are; in the bundle, the spawner lies beside this. */
+function spawnerProgram(): { program: string; node: string } {
+  const place = import.meta.url.endsWith('.ts') ? './shim/spawner.ts' : './spawner.js'
+  return { program: fileURLToPath(new URL(place, import.meta.url)), node: process.execPath }
+}
+
+const imageUses = (containers: ContainerService, imageId: string) =>
+  containers
+    .list()
+    .filter((container) => container.imageId === imageId)
+    .map(({ id, run, config }) => ({
+      containerId: id,
+      running: run.pid !== 0,
+      reference: config.Image,
+    }))
+
+const stopSignal = (): Promise<string> =>
+  new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+  })
+
+/** Runs until SIGTERM or SIGINT. Containers go on without it, and the next one finds them again. */
+async function daemon(options: DaemonOptions): Promise<void> {
+  // State is what the disk says: a failure that nobody waited for costs one request, not the daemon.
+  process.on('unhandledRejection', (reason) => report(`unexpected: ${messageOf(reason)}`))
+  const stopped = stopSignal()
+  await using stack = new AsyncDisposableStack()
+  const engine = await compose(options, stack)
+  const server = new ApiServer(engine, routes)
+  const inherited = inheritedSocket()
+  if (inherited !== undefined) server.http.listen({ fd: inherited })
+  else stack.use(await listenOn(server.http, options.socket, { uid: options.user, gid: 0 }))
+  stack.defer(() => server.close())
+  console.log(`drydock engine listening on unix://${options.socket}`)
+  await stopped
+}
+
+const uid = (text: string): number => {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a number is needed, as id -u tells it')
+  return Number(text)
+}
+
+const path = (text: string): string => {
+  if (!text.startsWith('/')) throw new InvalidArgumentError('an absolute path is needed')
+  return text
+}
+
+function commandLine(): Command {
+  const program = new Command('drydock').version(engineVersion)
+  program
+    .command('daemon')
+    .alias('engine')
+    .description('the engine itself, until SIGTERM; containers go on without it')
+    .option('--root <path>', 'what outlives a reboot', path, usualRoot)
+    .option('--exec-root <path>', 'what belongs to this boot', path, '/run/drydock')
+    .option('--socket <path>', 'where clients connect', path, '/run/drydock/docker.sock')
+    .option('--user <uid>', 'whom the socket belongs to', uid, 0)
+    .action(daemon)
+  return program
+}
+
+try {
+  await commandLine().parseAsync()
+} catch (error) {
+  report(error instanceof EngineError ? error.message : ((error as Error).stack ?? messageOf(error)))
+  process.exitCode = 1
+}
