@@ -46,11 +46,6 @@ export type Cgroup = {
   readonly path: string
   /** Directories that exist for the group, by v1 controller name; v2 has one, under `unified`. */
   readonly directories: Readonly<Record<string, string>>
-  /**
-   * A directory to start the first process in (clone3(2) CLONE_INTO_CGROUP), which costs nothing, where a move later
-   * waits for RCU. On v2 it replaces `enter`; on a hybrid host it adds pressure information, and `enter` is needed still.
-   */
-  readonly cloneInto: string | undefined
   /** Creates the group; EEXIST with processes in it is a conflict. Nothing is left behind when it throws. */
   create(): void
   /** Applies limits in an order the kernel accepts, also when they shrink or grow. An impossible one throws EngineError. */
@@ -77,7 +72,5 @@ export type CgroupHost = {
   readonly version: 1 | 2
   /** Controllers that can be used, e.g. `memory`, `cpu`, `pids`. */
   readonly controllers: readonly string[]
-  /** Where the engine's groups lie: `directories` of the root of all paths. */
-  readonly roots: Readonly<Record<string, string>>
   group(path: string): Cgroup
 }

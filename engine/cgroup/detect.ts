@@ -73,9 +73,9 @@ export function detectCgroups(
   const { v1, unified } = parseHierarchies(mountinfo)
   const limiting = Object.keys(v1).filter((name) => name !== 'systemd')
   if (limiting.length > 0) {
-    const roots: Record<string, string> = { ...v1, ...(unified === undefined ? {} : { unified }) }
-    const group = (path: string): Cgroup => new CgroupV1(path, roots)
-    return { version: 1, controllers: limiting.toSorted(), roots, group }
+    // The v2 side of a hybrid host has no controllers of use, and every move into it waits for RCU: it is left alone.
+    const group = (path: string): Cgroup => new CgroupV1(path, v1)
+    return { version: 1, controllers: limiting.toSorted(), group }
   }
   if (unified === undefined)
     throw new EngineError('unavailable', 'no control groups are mounted: containers cannot be limited or found again')
@@ -83,5 +83,5 @@ export function detectCgroups(
   const available = (read(`${root}/cgroup.controllers`) ?? '').trim().split(' ')
   const controllers = wantedV2.filter((name) => available.includes(name))
   const group = (path: string): Cgroup => new CgroupV2(path, root, controllers)
-  return { version: 2, controllers, roots: { unified: root }, group }
+  return { version: 2, controllers, group }
 }

@@ -19,7 +19,7 @@ export function parsePressure(text: string): Partial<Record<'some' | 'full', Pre
   return lines
 }
 
-/** Undefined where the kernel has none, or nobody was ever in this group of a hybrid host. */
+/** Undefined where the kernel has none. */
 export function readPressure(directory: string): CgroupUse['pressure'] {
   const found: NonNullable<CgroupUse['pressure']> = {}
   for (const resource of ['cpu', 'memory', 'io'] as const) {

@@ -1,7 +1,6 @@
-/** What a group of cgroup v1 uses, and how it is limited. */
+/** What a group of cgroup v1 uses, and how it is limited. Pressure per group exists on v2 only. */
 import type { CgroupUse } from './cgroup.ts'
 import { read, readKeyed, readNumber } from './files.ts'
-import { readPressure } from './pressure.ts'
 
 type Directories = Readonly<Record<string, string>>
 
@@ -73,11 +72,8 @@ function blockUse(directory: string): CgroupUse['io'] {
 }
 
 export function useV1(directories: Directories): CgroupUse {
-  const { memory, cpu, cpuacct, pids, blkio, unified } = directories
+  const { memory, cpu, cpuacct, pids, blkio } = directories
   const limit = pids === undefined ? undefined : readNumber(`${pids}/pids.max`)
-  // Only who was born into the v2 side of a hybrid host is counted there: without anyone, zeros would mislead.
-  const counted = unified !== undefined && readKeyed(`${unified}/cgroup.events`).populated === 1
-  const pressure = counted ? readPressure(unified) : undefined
   return {
     memory: memory === undefined ? { usage: 0, stat: {}, oomKills: 0, failures: 0 } : memoryUse(memory),
     cpu: cpuUse(cpu, cpuacct),
@@ -86,6 +82,5 @@ export function useV1(directories: Directories): CgroupUse {
       ...(limit === undefined ? {} : { limit }),
     },
     io: blkio === undefined ? [] : blockUse(blkio),
-    ...(pressure === undefined ? {} : { pressure }),
   }
 }

@@ -44,33 +44,29 @@ export class CgroupV1 implements Cgroup {
   readonly version = 1
   readonly path: string
   readonly directories: Readonly<Record<string, string>>
-  readonly cloneInto: string | undefined
   readonly #roots: Readonly<Record<string, string>>
-  readonly #enterable: readonly string[]
+  readonly #distinct: readonly string[]
 
-  /** `roots`: mount points by controller; `unified`, where it is mounted, is entered at birth only. */
+  /** `roots`: mount points by controller; two controllers can share one. */
   constructor(untrusted: string, roots: Readonly<Record<string, string>>) {
     this.path = cgroupPath(untrusted)
     this.#roots = roots
     this.directories = Object.fromEntries(Object.entries(roots).map(([name, root]) => [name, `${root}${this.path}`]))
-    this.cloneInto = this.directories.unified
-    this.#enterable = [
-      ...new Set(Object.entries(this.directories).flatMap(([name, at]) => (name === 'unified' ? [] : [at]))),
-    ]
+    this.#distinct = [...new Set(Object.values(this.directories))]
   }
 
   /** The hierarchy that is asked who is in. */
   get #members(): string {
     const { pids, freezer, memory, cpu } = this.directories
-    return pids ?? freezer ?? memory ?? cpu ?? (this.#enterable[0] as string)
+    return pids ?? freezer ?? memory ?? cpu ?? (this.#distinct[0] as string)
   }
 
   create(): void {
-    for (const directory of Object.values(this.directories))
+    for (const directory of this.#distinct)
       if (existsSync(directory) && processesBelow(directory).length > 0)
         throw new EngineError('conflict', `the control group ${directory} exists and has processes in it`)
     using cleanup = new DisposableStack()
-    for (const directory of Object.values(this.directories)) {
+    for (const directory of this.#distinct) {
       const existed = existsSync(directory)
       mkdirSync(directory, { recursive: true })
       if (!existed) cleanup.defer(() => removeTree(directory))
@@ -91,7 +87,7 @@ export class CgroupV1 implements Cgroup {
    */
   enter(pid: number): void {
     const alone = (pid === 0 || pid === currentPid()) && singleThreaded()
-    for (const directory of this.#enterable)
+    for (const directory of this.#distinct)
       if (alone) write(`${directory}/tasks`, 0)
       else write(`${directory}/cgroup.procs`, pid)
   }
@@ -137,6 +133,6 @@ export class CgroupV1 implements Cgroup {
   }
 
   remove(): void {
-    for (const directory of Object.values(this.directories)) removeTree(directory)
+    for (const directory of this.#distinct) removeTree(directory)
   }
 }

@@ -55,7 +55,6 @@ export class CgroupV2 implements Cgroup {
   readonly version = 2
   readonly path: string
   readonly directories: Readonly<Record<string, string>>
-  readonly cloneInto: string
   readonly #directory: string
   readonly #root: string
   readonly #controllers: readonly string[]
@@ -66,7 +65,6 @@ export class CgroupV2 implements Cgroup {
     this.#root = root
     this.#controllers = controllers
     this.#directory = `${root}${this.path}`
-    this.cloneInto = this.#directory
     this.directories = { unified: this.#directory }
   }
 
