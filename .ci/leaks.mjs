@@ -62,10 +62,16 @@ function namespaces() {
   return found
 }
 
-const ownProcesses = (word) =>
+const commandOf = (pid) => text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()
+
+/** An engine gives its spawner and the shims an environment of their own: they are known by the program they run. */
+const isEngines = (pid) => /\/(engine\/shim|dist\/engine)\/spawner\./.test(commandOf(pid))
+
+const ownProcesses = (word, before) =>
   processes()
-    .filter((pid) => Number(pid) !== process.pid && text(`/proc/${pid}/environ`).includes(word))
-    .map((pid) => `process ${pid} (${text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim().slice(0, 120)})`)
+    .filter((pid) => Number(pid) !== process.pid)
+    .filter((pid) => text(`/proc/${pid}/environ`).includes(word) || (isEngines(pid) && !before.has(pid)))
+    .map((pid) => `process ${pid} (${commandOf(pid).slice(0, 120)})`)
 
 const temporaries = () =>
   list(tmpdir())
@@ -82,6 +88,7 @@ const take = () => ({
 /** Answers a function that lists what is there now and was not when this was called. */
 export function watchForLeaks(word) {
   const before = take()
+  const processesBefore = new Set(processes())
   return () => {
     const after = take()
     const known = [...before.things]
@@ -93,6 +100,6 @@ export function watchForLeaks(word) {
     const spaces = [...after.namespaces]
       .filter(([name]) => !before.namespaces.has(name))
       .map(([, sentence]) => sentence)
-    return [...fresh, ...spaces, ...ownProcesses(word)]
+    return [...fresh, ...spaces, ...ownProcesses(word, processesBefore)]
   }
 }

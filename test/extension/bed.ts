@@ -146,6 +146,17 @@ export class Bed implements AsyncDisposable {
     return (await rows.allTextContents()).map((line) => line.replaceAll('\u00a0', ' ').trimEnd()).join('\n')
   }
 
+  /** Resolves when the visible terminal shows a match; the last text is in the error where it never does. */
+  async terminalShows(pattern: RegExp, patience = 30_000): Promise<void> {
+    const until = Date.now() + patience
+    for (;;) {
+      const text = await this.terminalText()
+      if (pattern.test(text.trimEnd())) return
+      if (Date.now() > until) throw new Error(`the terminal does not show ${pattern}:\n${text}`)
+      await this.page.waitForTimeout(50)
+    }
+  }
+
   /** Into test-results/NAME-light.png and NAME-dark.png. */
   async screenshot(name: string): Promise<void> {
     mkdirSync(screenshots, { recursive: true })
