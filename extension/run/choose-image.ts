@@ -25,12 +25,13 @@ export async function chooseImage(
 
 function imageItems(recent: string[], facts: FolderFacts, local: string[], inFolder: boolean): ImageItem[] {
   const used = new Set<string>()
+  const here = new Set(['host', ...local.map(untagged)])
   const section = (label: string, entries: { image: string; why?: string }[]): ImageItem[] => {
-    const fresh = entries.filter(({ image }) => !used.has(image) && used.add(image))
+    const fresh = entries.filter(({ image }) => !used.has(untagged(image)) && used.add(untagged(image)))
     const items = fresh.map(({ image, why }) => ({
       label: image,
       image,
-      description: [why, local.includes(image) || image === 'host' ? '' : 'will be pulled'].filter(Boolean).join(' · '),
+      description: [why, here.has(untagged(image)) ? '' : 'will be pulled'].filter(Boolean).join(' · '),
     }))
     return items.length > 0 ? [{ label, kind: vscode.QuickPickItemKind.Separator }, ...items] : []
   }
@@ -46,6 +47,9 @@ function imageItems(recent: string[], facts: FolderFacts, local: string[], inFol
     ),
   ]
 }
+
+/** `node` and `node:latest` are the same image. */
+const untagged = (image: string): string => image.replace(/:latest$/, '')
 
 function pickWithFreeEntry(items: ImageItem[], title: string): Promise<string | undefined> {
   const pick = vscode.window.createQuickPick<ImageItem>()

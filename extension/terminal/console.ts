@@ -49,7 +49,7 @@ export class Console {
         return
       }
       if (this.#typedAhead) connection.socket.write(this.#typedAhead)
-      if (this.#size) this.resize(this.#size)
+      if (this.#size && this.#size !== size) this.resize(this.#size)
       await this.#pump(connection)
       if (!this.#closed) this.#output.ended(await this.#process.exitCode())
     } catch (error) {

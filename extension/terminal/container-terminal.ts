@@ -20,18 +20,22 @@ export function openTerminal(face: Face, process: ConsoleProcess, look: Terminal
     over = true
     written.fire(`\r\n\x1b[2m${words} Press any key to close this terminal.\x1b[0m\r\n`)
   }
-  const shown = new Console(process, {
+  const shown: Console = new Console(process, {
     write: (text) => written.fire(text),
     ended: (code) => {
+      leave()
       if (look.waitAfterFailure && code !== null && code !== 0) waitForKey(`The process ended with exit code ${code}.`)
       else ended.fire()
     },
     failed: (error) => {
+      leave()
       waitForKey(messageOf(error))
       void report(face.log, error)
     },
   })
   const close = face.sessions.add(() => shown.close())
+  // VS Code tells a terminal of its end only where the user ends it.
+  const leave = (): void => void close().catch((error) => report(face.log, error))
   const pty: vscode.Pseudoterminal = {
     onDidWrite: written.event,
     onDidClose: ended.event,
@@ -41,7 +45,7 @@ export function openTerminal(face: Face, process: ConsoleProcess, look: Terminal
       if (over) ended.fire()
       else shown.input(text)
     },
-    close: () => void close().catch((error) => report(face.log, error)),
+    close: leave,
   }
   const iconPath = new vscode.ThemeIcon(look.icon)
   const terminal = vscode.window.createTerminal({ name: look.name, pty, iconPath, isTransient: true })

@@ -93,7 +93,7 @@ export class Chart {
       cursor: { show: false },
       scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
       axes: [
-        { ...axis, space: 80 },
+        { ...axis, space: 80, values: (_plot: uPlot, splits: number[]) => splits.map(clock) },
         { ...axis, size: 72, values },
       ],
       series: [{}, ...drawn, ...(limit ? [limitLine] : [])],
