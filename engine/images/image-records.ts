@@ -37,7 +37,8 @@ export class ImageRecords {
 
   /**
    * Registers an image, or gives a known one its further references, in one transaction. Precondition: its manifest,
-   * configuration and layer blobs are in the content store, its chain is unpacked, and a lease holds them.
+   * configuration and layer blobs are in the content store, its chain is unpacked, and a lease holds them. Of two
+   * manifests for one image the one from a registry stays: a push is to send that again, not one made here.
    */
   createImage(image: NewImage): Image {
     return this.#database.transaction(() => {
@@ -45,13 +46,14 @@ export class ImageRecords {
       const size = chains.reduce((sum, chain) => sum + this.layerBytes(chain), 0)
       this.#database.run(
         `INSERT INTO image (${columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (id) DO UPDATE SET manifest_digest = ?2, chain_id = ?3, size = ?5, host = ?6`,
+         ON CONFLICT (id) DO UPDATE SET manifest_digest = iif(?7, ?2, manifest_digest), chain_id = ?3, size = ?5, host = ?6`,
         image.configDigest,
         image.manifestDigest,
         image.host?.chainId ?? chains.at(-1) ?? null,
         JSON.stringify(image.config),
         size,
         image.host === undefined ? 0 : 1,
+        image.blobSources === undefined ? 0 : 1,
       )
       for (const reference of image.references) this.addReference(image.configDigest, reference)
       for (const blob of image.blobSources?.blobs ?? []) this.addBlobSource(blob, image.blobSources!.repository)

@@ -2,18 +2,33 @@
 import type { Database } from '../base/database.ts'
 import type { Snapshotter } from '../snapshots/snapshotter.ts'
 import { type AlsoUsed, Collector } from './collect.ts'
+import { commitImage } from './commit.ts'
 import type { ContentStore } from './content-store.ts'
 import type { ImageDepot, OnImageEvent } from './depot.ts'
 import { historyOf } from './history.ts'
-import type { DeletedImage, HistoryEntry, Image, ImageUse, PruneImages, PullOptions, RegistryAuth } from './image.ts'
+import type {
+  CommitOptions,
+  DeletedImage,
+  HistoryEntry,
+  Image,
+  Images,
+  ImageUse,
+  ImportOptions,
+  PruneImages,
+  PullOptions,
+  RegistryAuth,
+} from './image.ts'
 import { ImageRecords } from './image-records.ts'
+import { importImage } from './import.ts'
 import { Leases } from './leases.ts'
+import { type LoadOptions, loadImages } from './load.ts'
 import { pullAllTags, pullImage } from './pull.ts'
 import { pushImage } from './push.ts'
 import { familiar, parseReference, parseTag } from './reference.ts'
 import { RegistrySession } from './registry-client.ts'
 import { endpointsOf, type RegistryConfig, registryDefaults } from './registry-config.ts'
 import { pruneImages, type RemovalContext, removeImage } from './remove.ts'
+import { saveImages } from './save.ts'
 import { Transfers, type UnpackLimits } from './transfers.ts'
 
 export type ImageStoreOptions = {
@@ -32,7 +47,7 @@ export type ImageStoreOptions = {
 /** 256 GiB and ten million files: far beyond real images, short of what a few kilobytes of zeros can unpack to. */
 const unpackDefaults: UnpackLimits = { maxBytes: 256 * 1024 ** 3, maxEntries: 10_000_000 }
 
-export class ImageStore implements AsyncDisposable {
+export class ImageStore implements Images, AsyncDisposable {
   /** For those who put images together: build, load, import, commit. */
   readonly depot: ImageDepot
   readonly transfers: Transfers
@@ -91,6 +106,22 @@ export class ImageStore implements AsyncDisposable {
 
   async prune(options: PruneImages): Promise<{ deleted: DeletedImage[]; bytes: number }> {
     return await pruneImages(this.#removal, options)
+  }
+
+  async load(archive: NodeJS.ReadableStream, options: LoadOptions): Promise<string[]> {
+    return await loadImages(this.depot, this.transfers, archive, options)
+  }
+
+  async save(references: string[]): Promise<NodeJS.ReadableStream> {
+    return await saveImages(this.depot, references)
+  }
+
+  async import(archive: NodeJS.ReadableStream, options: ImportOptions): Promise<Image> {
+    return await importImage(this.depot, this.transfers, archive, options)
+  }
+
+  async commit(options: CommitOptions): Promise<Image> {
+    return await commitImage(this.depot, this.transfers, options)
   }
 
   history(reference: string): HistoryEntry[] {

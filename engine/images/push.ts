@@ -4,6 +4,7 @@ import { shortId } from '../base/identifier.ts'
 import { span } from '../trace/trace.ts'
 import type { ImageDepot } from './depot.ts'
 import type { Digest } from './digest.ts'
+import { refuseToMove } from './host-image.ts'
 import type { Image, PullOptions } from './image.ts'
 import { LayerReport } from './layer-report.ts'
 import { type Descriptor, type Manifest, parseManifest } from './manifest.ts'
@@ -50,8 +51,7 @@ async function pushables(depot: ImageDepot, reference: Reference): Promise<Pusha
 async function pushable(depot: ImageDepot, reference: Reference, tag: string): Promise<Pushable> {
   const image = depot.records.byReference(reference)
   if (image === undefined) throw new EngineError('not-found', `tag does not exist: ${familiarName(reference)}:${tag}`)
-  if (image.host)
-    throw new EngineError('invalid', `${familiarName(reference)} is this machine itself: it has no layers to push`)
+  refuseToMove(depot, image, 'push')
   const bytes = await depot.content.readBytes(image.manifestDigest as Digest)
   const manifest = parseManifest(bytes, `manifest ${image.manifestDigest}`)
   if (manifest.kind !== 'manifest')

@@ -82,7 +82,9 @@ function removeById(context: RemovalContext, image: Image, force: boolean): Dele
 }
 
 function deleteImage({ depot }: RemovalContext, image: Image): DeletedImage[] {
-  if (image.host) throw blocked(image, 'cannot be forced', 'image is this machine itself, embedded in the engine')
+  // One that an update of the machine has left behind has no name any more, and may go.
+  if (image.host && image.tags.length > 0)
+    throw blocked(image, 'cannot be forced', 'image is this machine itself, embedded in the engine')
   depot.records.delete(image.id)
   return [{ Deleted: image.id }]
 }
@@ -123,7 +125,7 @@ export async function pruneImages(
   const { records } = context.depot
   const going = records
     .list()
-    .filter((image) => !image.host && (!dangling || image.tags.length === 0))
+    .filter((image) => (!image.host || image.tags.length === 0) && (!dangling || image.tags.length === 0))
     .filter((image) => context.usedBy(image.id).length === 0 && filter(image))
   const deleted: DeletedImage[] = []
   if (dryRun)
