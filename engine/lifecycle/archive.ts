@@ -11,11 +11,10 @@ import {
   statPath as statOf,
 } from '../images/container-archive.ts'
 import { openDirectory } from '../kernel/paths.ffi.ts'
-import { openView } from '../snapshots/view.ts'
 import type { Container, MountPoint } from './container.ts'
 import type { PathStat } from './containers.ts'
 import type { Engine } from './engine.ts'
-import { openRootfs } from './rootfs.ts'
+import { openForAccounts, openFrozen, openRootfs } from './rootfs.ts'
 import { hasProcess } from './state-table.ts'
 import { lookUpUser } from './user.ts'
 
@@ -48,16 +47,6 @@ function place(engine: Engine, container: Container, path: string): Place {
 
 const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
-/** What is seen where no process's mounts come in: /proc is empty, volumes are. Fit for a running container, too. */
-function frozenView(engine: Engine, container: Container): OpenRoot {
-  // The written layer as the topmost one below: a second mount with the same upper directory would disturb the first.
-  const mounts = engine.snapshotter.mounts(container.id).map(({ target, lower, upper }) => ({
-    target,
-    lower: upper === undefined ? lower : [upper, ...lower],
-  }))
-  return openView(mounts)
-}
-
 /** not-found in Docker's words; a link at the end is not followed. */
 export async function statPath(engine: Engine, reference: string, path: string): Promise<PathStat> {
   const container = engine.table.get(reference)
@@ -72,13 +61,13 @@ export async function readArchive(
   path: string,
 ): Promise<{ stat: PathStat; archive: Readable }> {
   const container = engine.table.get(reference)
-  if (posix.resolve('/', path) === '/') return readPath(frozenView(engine, container), path, reference)
+  if (posix.resolve('/', path) === '/') return readPath(openFrozen(engine, container), path, reference)
   const found = place(engine, container, path)
   return readPath(found.root, found.path, reference)
 }
 
 export async function exportRoot(engine: Engine, reference: string): Promise<Readable> {
-  return exportArchive(frozenView(engine, engine.table.get(reference)))
+  return exportArchive(openFrozen(engine, engine.table.get(reference)))
 }
 
 export async function writeArchive(
@@ -101,7 +90,7 @@ export async function writeArchive(
 }
 
 function ownerOf(engine: Engine, container: Container): { uid: number; gid: number } {
-  using root = openRootfs(engine, container)
+  using root = openForAccounts(engine, container)
   const { uid, gid } = lookUpUser(root.fd, container.config.User ?? '', [])
   return { uid, gid }
 }

@@ -12,7 +12,7 @@ import { containerSpec } from './container-spec.ts'
 import { type Engine, stateDirectory } from './engine.ts'
 import { logLimits } from './host-config.ts'
 import { type NetworkSetup, networkMode } from './network-setup.ts'
-import { openRootfs } from './rootfs.ts'
+import { openForAccounts } from './rootfs.ts'
 import { seccompFor } from './seccomp.ts'
 import { resolveSubpath } from './subpath.ts'
 import { lookUpUser, needsLookup, resolveUser } from './user.ts'
@@ -80,7 +80,7 @@ function userOf(engine: Engine, container: Container): OciUser {
   const user = container.config.User ?? ''
   const more = container.hostConfig.GroupAdd ?? []
   if (!needsLookup(user, more)) return resolveUser(user, more, [], [])
-  using rootfs = openRootfs(engine, container)
+  using rootfs = openForAccounts(engine, container)
   return lookUpUser(rootfs.fd, user, more)
 }
 

@@ -10,7 +10,7 @@ import type { CreateExec, Exec, StartExec } from './containers.ts'
 import { defaultDetachKeys, detachable, parseDetachKeys } from './detach-keys.ts'
 import { announce, type Engine } from './engine.ts'
 import { shimOf } from './pause.ts'
-import { openRootfs } from './rootfs.ts'
+import { openForAccounts } from './rootfs.ts'
 import { lookUpUser, needsLookup, resolveUser } from './user.ts'
 
 /** Checks all that can be checked; nothing runs yet. */
@@ -50,7 +50,7 @@ function userOf(engine: Engine, container: Container, exec: CreateExec): OciUser
   const user = exec.user || container.config.User || ''
   const more = container.hostConfig.GroupAdd ?? []
   if (!needsLookup(user, more)) return resolveUser(user, more, [], [])
-  using rootfs = openRootfs(engine, container)
+  using rootfs = openForAccounts(engine, container)
   return lookUpUser(rootfs.fd, user, more)
 }
 

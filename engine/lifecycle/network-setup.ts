@@ -43,13 +43,20 @@ export async function connectNetworks(engine: Engine, container: Container): Pro
     }
   } catch (error) {
     await disconnectNetworks(engine, container)
-    throw new EngineError(
-      error instanceof EngineError ? error.kind : 'internal',
-      `failed to set up container networking: ${messageOf(error)}`,
-      { cause: error },
-    )
+    throw networkFailure(error)
   }
   return { netnsPath, endpoints }
+}
+
+export const failedNetworking = 'failed to set up container networking: '
+
+function networkFailure(error: unknown): EngineError {
+  const message = messageOf(error)
+  return new EngineError(
+    error instanceof EngineError ? error.kind : 'internal',
+    message.startsWith(failedNetworking) ? message : `${failedNetworking}${message}`,
+    { cause: error },
+  )
 }
 
 function namespaceOf(engine: Engine, reference: string): string {
