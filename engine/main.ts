@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
@@ -19,21 +19,28 @@ import { EngineError, messageOf } from './base/errors.ts'
 import { timestamp } from './base/time.ts'
 import { detectCgroups } from './cgroup/detect.ts'
 import { cgroupTree } from './cgroup/tree.ts'
+import { setup, usualCommand, usualPlace } from './cli/setup.ts'
+import { ownSource } from './cli/setup-place.ts'
 import { ContentStore } from './images/content-store.ts'
 import { refreshHostImage } from './images/host-image.ts'
 import { ImageStore } from './images/image-store.ts'
 import { imageSchema } from './images/image-table.ts'
 import { listNamespaces } from './kernel/namespace-list.ts'
 import { ContainerService } from './lifecycle/container-service.ts'
-import { containerSchema } from './lifecycle/container-table.ts'
+import { ContainerTable, containerSchema } from './lifecycle/container-table.ts'
+import { bundleDirectory, cgroupPath } from './lifecycle/engine.ts'
 import { EventJournal } from './lifecycle/events.ts'
 import { ContainerNetworks } from './network/container-networks.ts'
 import { networkSchema } from './network/network-schema.ts'
+import { ShimClient } from './shim/shim-client.ts'
 import { startSupervisors } from './shim/spawner-client.ts'
 import { OverlaySnapshotter, snapshotSchema } from './snapshots/overlay-snapshotter.ts'
 import { LocalVolumes, volumeSchema } from './volumes/local-volumes.ts'
 
 type DaemonOptions = { root: string; execRoot: string; socket: string; user: number }
+
+const databaseName = 'engine.db'
+const schemas = [snapshotSchema, imageSchema, networkSchema, volumeSchema, containerSchema]
 
 const report = (problem: string): void => console.error(`drydock: ${problem}`)
 
@@ -57,9 +64,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
   mkdirSync(execRoot, { recursive: true, mode: 0o711 })
   const supervisors = await startSupervisors(spawnerProgram())
   stack.defer(() => supervisors.close())
-  const database = stack.use(
-    new Database(join(root, 'engine.db'), [snapshotSchema, imageSchema, networkSchema, volumeSchema, containerSchema]),
-  )
+  const database = stack.use(new Database(join(root, databaseName), schemas))
   const cgroups = detectCgroups()
   const events = new EventJournal()
   const snapshotter = new OverlaySnapshotter(database, root)
@@ -137,6 +142,34 @@ async function daemon(options: DaemonOptions): Promise<void> {
   await stopped
 }
 
+/** Containers, links, rules and control groups of the engine with these directories; its daemon does not run any more. */
+async function removeFromMachine({ root, execRoot }: { root: string; execRoot: string }): Promise<void> {
+  const path = join(root, databaseName)
+  if (!existsSync(path)) return
+  using _lock = lockRoot(root)
+  using database = new Database(path, schemas)
+  const cgroups = detectCgroups()
+  for (const container of new ContainerTable(database).list()) {
+    const group = cgroups.group(cgroupPath(container))
+    const shim = await ShimClient.connect(bundleDirectory({ execRoot }, container.id)).catch(() => undefined)
+    group.kill(5000)
+    await shim?.exited
+    await shim?.release()
+    group.remove()
+  }
+  await new ContainerNetworks({ database, execRoot, instance: instanceOf(root) }).destroy()
+}
+
+async function setupVerb(words: string[]): Promise<void> {
+  process.exitCode = await setup(words, {
+    place: usualPlace,
+    command: usualCommand,
+    source: () => ownSource(engineVersion),
+    removeFromMachine,
+    say: (line) => console.log(line),
+  })
+}
+
 const uid = (text: string): number => {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a number is needed, as id -u tells it')
   return Number(text)
@@ -158,6 +191,12 @@ function commandLine(): Command {
     .option('--socket <path>', 'where clients connect', path, '/run/drydock/docker.sock')
     .option('--user <uid>', 'whom the socket belongs to', uid, 0)
     .action(daemon)
+  program
+    .command('setup')
+    .description('install, start, stop or remove the engine of this machine')
+    .argument('[words...]')
+    .allowUnknownOption()
+    .action(setupVerb)
   return program
 }
 

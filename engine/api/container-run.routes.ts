@@ -1,5 +1,6 @@
 /** Containers: their life from start to end. */
 import { z } from 'zod'
+import { now } from '../trace/trace.ts'
 import { empty, lines } from './answer.ts'
 import { invalid } from './errors.ts'
 import { byId, integer, word } from './query.schema.ts'
@@ -17,7 +18,9 @@ const start = route({
   params: byId,
   handle: async (engine, { params, request }) => {
     refuseStartBody(request)
+    const begun = now()
     await engine.containers.start(params.id)
+    engine.trace(params.id).unshift({ layer: 'api', name: 'POST /containers/{id}/start', start: begun, end: now() })
     return empty(204)
   },
 })

@@ -95,7 +95,7 @@ const trace = route({
   handle: (engine, { params }) => {
     const { id } = engine.containers.get(params.id)
     const spans = engine.trace(id)
-    if (spans === undefined)
+    if (spans.length === 0)
       throw new EngineError('not-found', `no trace of container ${id}: it has not been started since the engine was`)
     return json({
       Spans: spans.map(({ layer, name, start, end }) => ({ Layer: layer, Name: name, Start: start, End: end })),

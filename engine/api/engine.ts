@@ -17,8 +17,8 @@ export type Engine = {
   readonly events: EventJournal
   readonly cgroups: CgroupHost
   readonly supervisors: Pick<Supervisors, 'mode'>
-  /** The last start of a container, step by step; undefined when this daemon has not started it. */
-  readonly trace: (containerId: string) => readonly Span[] | undefined
+  /** The last start of a container, step by step, to be added to; empty when this daemon has not started it. */
+  readonly trace: (reference: string) => Span[]
   /** Every namespace of the machine with its members; whose container they are is added above. */
   readonly namespaces: () => KernelNamespace[]
   /** The groups of this engine, without the names of containers. */

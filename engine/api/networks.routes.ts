@@ -69,6 +69,10 @@ function selected(engine: Engine, wanted: Filters): Network[] {
     )
 }
 
+/** Wire fact 91: network events carry name and type. */
+const announce = (engine: Engine, action: string, { id, name, driver }: Network): void =>
+  engine.events.emit('network', action, id, { name, type: driver })
+
 const list = route({
   method: 'GET',
   path: '/networks',
@@ -132,6 +136,7 @@ const create = route({
       ...(body.Options === undefined ? {} : { options: body.Options }),
       ...(body.Labels === undefined ? {} : { labels: body.Labels }),
     })
+    announce(engine, 'create', network)
     return json({ Id: network.id, Warning: '' }, 201)
   },
 })
@@ -141,7 +146,9 @@ const remove = route({
   path: '/networks/{id}',
   params: byId,
   handle: async (engine, { params }) => {
-    await engine.networks.remove(params.id)
+    const network = engine.networks.get(params.id)
+    await engine.networks.remove(network.id)
+    announce(engine, 'destroy', network)
     return empty(204)
   },
 })
@@ -200,6 +207,7 @@ const prune = route({
     for (const network of unusedNetworks(engine, query.filters))
       try {
         await engine.networks.remove(network.id)
+        announce(engine, 'destroy', network)
         deleted.push(network.name)
       } catch (error) {
         // Somebody took it or removed it meanwhile: then it is not ours to prune.

@@ -43,6 +43,9 @@ function selected(engine: Engine, wanted: Filters): Volume[] {
     )
 }
 
+const announce = (engine: Engine, action: string, name: string): void =>
+  engine.events.emit('volume', action, name, { driver: 'local' })
+
 const list = route({
   method: 'GET',
   path: '/volumes',
@@ -55,12 +58,14 @@ const create = route({
   path: '/volumes/create',
   body: goObject({ Name: optionalText, Driver: optionalText, DriverOpts: optionalMap, Labels: optionalMap }),
   handle: async (engine, { body }) => {
+    const known = new Set(engine.volumes.list().map(({ name }) => name))
     const volume = await engine.volumes.create({
       ...(body.Name ? { name: body.Name } : {}),
       ...(body.Driver ? { driver: body.Driver } : {}),
       ...(body.DriverOpts === undefined ? {} : { options: body.DriverOpts }),
       ...(body.Labels === undefined ? {} : { labels: body.Labels }),
     })
+    if (!known.has(volume.name)) announce(engine, 'create', volume.name)
     return json(volumeView(volume), 201)
   },
 })
@@ -79,6 +84,7 @@ const remove = route({
   query: z.object({ force: flag }),
   handle: async (engine, { params, query }) => {
     await engine.volumes.remove(params.name, { force: query.force, usedBy: usersOf(engine, params.name) })
+    announce(engine, 'destroy', params.name)
     return empty(204)
   },
 })
@@ -110,6 +116,7 @@ const prune = route({
       try {
         const size = await engine.volumes.usage(name)
         await engine.volumes.remove(name, { force: false, usedBy: usersOf(engine, name) })
+        announce(engine, 'destroy', name)
         deleted.push(name)
         freed += size
       } catch (error) {
