@@ -83,7 +83,14 @@ export async function packageFor(target, directory = root) {
   try {
     fill(stage, targets[target])
     const packagePath = join(directory, `drydock-${target}-${manifest.version}.vsix`)
-    await createVSIX({ cwd: stage, target, packagePath, dependencies: false, allowMissingRepository: true })
+    await createVSIX({
+      cwd: stage,
+      target,
+      packagePath,
+      dependencies: false,
+      allowMissingRepository: true,
+      rewriteRelativeLinks: false,
+    })
     return packagePath
   } finally {
     rmSync(stage, { recursive: true, force: true })
