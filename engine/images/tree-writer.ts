@@ -124,7 +124,13 @@ export class TreeWriter implements TarHandler, Disposable {
 
   /** After the last entry. */
   finish(): void {
-    for (const [path, time] of this.#times) setTimes(this.#directories.get(path, false), time)
+    for (const [path, time] of this.#times)
+      try {
+        setTimes(this.#directories.get(path, false), time)
+      } catch (error) {
+        // A running container may have moved or removed what was copied into it.
+        if (this.#rules.layer || !(error instanceof EngineError)) throw error
+      }
   }
 
   [Symbol.dispose](): void {
@@ -296,5 +302,7 @@ function explained(error: unknown, entry: TarEntry): unknown {
     return new EngineError('invalid', `cannot write archive entry ${what}: ${(error as Error).message}`, {
       cause: error,
     })
+  // Only docker cp meets one: a layer is always written into the store.
+  if (isErrno(error, 'EROFS')) return new EngineError('invalid', 'mounted volume is marked read-only', { cause: error })
   return error
 }

@@ -38,6 +38,10 @@ export class View implements Disposable {
   }
 }
 
+/** The same trees without a place to write: safe to look at while a container has the snapshot mounted. */
+export const readOnly = (mounts: readonly OverlayMount[]): OverlayMount[] =>
+  mounts.map(({ target, lower, upper }) => ({ target, lower: upper === undefined ? lower : [upper, ...lower] }))
+
 const insideRoot = resolveFlags.RESOLVE_IN_ROOT | resolveFlags.RESOLVE_NO_MAGICLINKS
 
 /** Nothing in a view is executed or opened as a device. */
@@ -85,6 +89,9 @@ function overlay({ lower, upper, work }: OverlayMount): number {
     for (const directory of lower) fsConfig(context, 'lowerdir+', directory)
     if (upper === undefined || work === undefined)
       return fsMount(context, attributes | mountAttributes.MOUNT_ATTR_RDONLY)
+    // What is renamed must stay readable as a layer, whatever the module's defaults are.
+    fsConfig(context, 'redirect_dir', 'off')
+    fsConfig(context, 'metacopy', 'off')
     fsConfig(context, 'upperdir', upper)
     fsConfig(context, 'workdir', work)
     return fsMount(context, attributes)
@@ -126,7 +133,7 @@ function mountOverlay({ target, lower, upper, work }: OverlayMount, place: strin
   const at = stack.adopt(openAt(root, target, { flags: targetFlags, resolve: insideRoot }), closeSync)
   const writable = upper !== undefined && work !== undefined
   const data = [`lowerdir=${lower.map(escaped).join(':')}`]
-  if (writable) data.push(`upperdir=${escaped(upper)}`, `workdir=${escaped(work)}`)
+  if (writable) data.push('redirect_dir=off', 'metacopy=off', `upperdir=${escaped(upper)}`, `workdir=${escaped(work)}`)
   const { MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_RDONLY } = mountFlags
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (writable ? 0 : MS_RDONLY)
   mount({ source: 'overlay', target: `/proc/self/fd/${at}`, type: 'overlay', flags, data: data.join(',') })
