@@ -1,4 +1,7 @@
+import { availableParallelism } from 'node:os'
 import * as vscode from 'vscode'
+import type { HostConfig } from '../../engine/api/contract/docker.ts'
+import type { TraceSpan } from '../../engine/api/contract/drydock.ts'
 import {
   type Action,
   type LimitTexts,
@@ -7,6 +10,7 @@ import {
   type Tab,
   type ToPage,
 } from '../../webview/messages.ts'
+import type { ContainerCalls } from '../engine-client/container-calls.ts'
 import { ApiError, isAbort, messageOf } from '../engine-client/errors.ts'
 import type { Face } from '../face.ts'
 import { namespaceRows, overviewOf, spanRows } from './describe.ts'
@@ -50,7 +54,7 @@ class DetailsPanel {
   readonly #listening: vscode.Disposable
   #tab: Tab
   #running = false
-  #limits: LimitTexts = { memory: '', cpus: '', pids: '' }
+  #config: HostConfig = {}
 
   constructor(face: Face, panel: vscode.WebviewPanel, state: PageState) {
     this.#face = face
@@ -101,17 +105,28 @@ class DetailsPanel {
   async #refresh(): Promise<void> {
     try {
       const { containers } = await this.#face.client()
-      const overview = overviewOf(await containers.inspect(this.#id))
-      this.#limits = overview.limits
+      const inspect = await containers.inspect(this.#id)
+      const overview = overviewOf(inspect)
+      this.#config = inspect.HostConfig
       this.#panel.title = overview.name
       this.#send({ type: 'overview', overview })
       this.#running = overview.running
       this.#follow()
       if (this.#tab === 'namespaces')
         this.#send({ type: 'namespaces', rows: namespaceRows(await containers.namespaces(this.#id), this.#id) })
-      if (this.#tab === 'trace') this.#send({ type: 'trace', ...spanRows((await containers.trace(this.#id)).Spans) })
+      if (this.#tab === 'trace') this.#send({ type: 'trace', ...spanRows(await this.#spans(containers)) })
     } catch (error) {
       this.#failed(error)
+    }
+  }
+
+  /** None where the container was not started since the engine was. */
+  async #spans(containers: ContainerCalls): Promise<TraceSpan[]> {
+    try {
+      return (await containers.trace(this.#id)).Spans
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return []
+      throw error
     }
   }
 
@@ -128,7 +143,7 @@ class DetailsPanel {
   }
 
   async #setLimits(limits: LimitTexts): Promise<void> {
-    const request = limitsRequest(this.#limits, limits)
+    const request = limitsRequest(this.#config, limits, availableParallelism())
     if ('field' in request) return this.#send({ type: 'limits-refused', ...request })
     try {
       const { containers } = await this.#face.client()

@@ -5,12 +5,15 @@ import { parseBytes } from '../engine-client/format.ts'
 /** Docker refuses less. */
 const leastMemory = 6 * 1024 ** 2
 
+/** The kernel's own period. Microseconds. */
+const quotaPeriod = 100_000
+
 /** The limits of a container as a person would write them. */
 export function limitTexts(config: HostConfig): LimitTexts {
-  const quota = config.CpuQuota && config.CpuPeriod ? config.CpuQuota / config.CpuPeriod : 0
+  const quota = config.CpuQuota ? config.CpuQuota / (config.CpuPeriod || quotaPeriod) : 0
   const cpus = config.NanoCpus ? config.NanoCpus / 1e9 : quota
   return {
-    memory: config.Memory ? bytesText(config.Memory) : '',
+    memory: config.Memory && config.Memory > 0 ? bytesText(config.Memory) : '',
     cpus: cpus > 0 ? String(cpus) : '',
     pids: config.PidsLimit && config.PidsLimit > 0 ? String(config.PidsLimit) : '',
   }
@@ -29,35 +32,52 @@ export function bytesText(bytes: number): string {
 
 export type LimitsRequest = { body: UpdateRequest } | { field: LimitField; sentence: string }
 
+/** What to change, or one sentence why it can't be. */
+type Part = UpdateRequest | string
+
 /**
- * The update that brings the limits from `before` to `after`; only what differs is in it. Docker's update reads 0 as
- * "leave it": a limit is taken away with -1. Swap follows memory at twice its size, as `docker run` sets it.
+ * The update that brings the limits from what `before` says to `after`; only what differs is in it. `processors` is how
+ * many the machine has.
  */
-export function limitsRequest(before: LimitTexts, after: LimitTexts): LimitsRequest {
+export function limitsRequest(before: HostConfig, after: LimitTexts, processors: number): LimitsRequest {
+  const old = limitTexts(before)
+  const parts: Record<LimitField, (text: string) => Part> = {
+    memory: memoryPart,
+    cpus: (text) => cpuPart(text, before, processors),
+    pids: pidsPart,
+  }
   const body: UpdateRequest = {}
-  const changed = (field: LimitField): boolean => before[field].trim() !== after[field].trim()
-  if (changed('memory')) {
-    const bytes = memoryOf(after.memory)
-    if (bytes === null) return { field: 'memory', sentence: 'Write a size of at least 6m, for example 512m or 2g.' }
-    Object.assign(body, { Memory: bytes, MemorySwap: bytes < 0 ? -1 : bytes * 2 })
-  }
-  if (changed('cpus')) {
-    const cpus = after.cpus.trim() === '' ? -1 : Number(after.cpus)
-    if (after.cpus.trim() !== '' && !(cpus >= 0.01))
-      return { field: 'cpus', sentence: 'Write a number of processors of at least 0.01, for example 1.5.' }
-    if (cpus < 0) body.CpuQuota = -1
-    else body.NanoCpus = Math.round(cpus * 1e9)
-  }
-  if (changed('pids')) {
-    if (!/^([1-9]\d{0,8})?$/.test(after.pids.trim()))
-      return { field: 'pids', sentence: 'Write how many processes may run, for example 200.' }
-    body.PidsLimit = after.pids.trim() === '' ? -1 : Number(after.pids)
+  for (const field of ['memory', 'cpus', 'pids'] as const) {
+    const text = after[field].trim()
+    if (text === old[field]) continue
+    const part = parts[field](text)
+    if (typeof part === 'string') return { field, sentence: part }
+    Object.assign(body, part)
   }
   return { body }
 }
 
-function memoryOf(text: string): number | null {
-  if (text.trim() === '') return -1
+/** Docker's update reads 0 as "leave it": -1 takes away. Swap follows at twice the size, as `docker run` sets it. */
+function memoryPart(text: string): Part {
+  if (text === '') return { Memory: -1, MemorySwap: -1 }
   const bytes = parseBytes(text)
-  return bytes !== null && bytes >= leastMemory ? bytes : null
+  if (bytes === null || bytes < leastMemory) return 'Write a size of at least 6m, for example 512m or 2g.'
+  return { Memory: bytes, MemorySwap: bytes * 2 }
+}
+
+/**
+ * Docker keeps the two ways to say it apart: what began as a quota stays one. No limit can be said as a quota only;
+ * the other way, all processors of the machine are as good.
+ */
+function cpuPart(text: string, before: HostConfig, processors: number): Part {
+  const cpus = text === '' ? processors : Number(text)
+  if (!(cpus >= 0.01 && cpus <= processors))
+    return `Write a number of processors from 0.01 to ${processors}, for example 0.5.`
+  if (!before.CpuQuota && !before.CpuPeriod) return { NanoCpus: Math.round(cpus * 1e9) }
+  return { CpuQuota: text === '' ? -1 : Math.round(cpus * (before.CpuPeriod || quotaPeriod)) }
+}
+
+function pidsPart(text: string): Part {
+  if (!/^([1-9]\d{0,8})?$/.test(text)) return 'Write how many processes may run, for example 200.'
+  return { PidsLimit: text === '' ? -1 : Number(text) }
 }

@@ -3,7 +3,7 @@ import { element } from './dom.ts'
 
 const fields: readonly { field: LimitField; label: string; hint: string }[] = [
   { field: 'memory', label: 'Memory', hint: 'for example 512m or 2g; empty is no limit' },
-  { field: 'cpus', label: 'Processors', hint: 'for example 1.5; empty is no limit' },
+  { field: 'cpus', label: 'Processors', hint: 'for example 1.5; empty is all of them' },
   { field: 'pids', label: 'Processes', hint: 'for example 200; empty is no limit' },
 ]
 

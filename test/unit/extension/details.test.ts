@@ -19,27 +19,30 @@ test('limits are written as a person would', () => {
 })
 
 test('only what was changed is sent', () => {
-  assert.deepEqual(limitsRequest({ ...none, memory: '1g' }, { memory: '1g', cpus: ' 0.5 ', pids: '' }), {
-    body: { NanoCpus: 500_000_000 },
-  })
-  assert.deepEqual(limitsRequest(none, { ...none, memory: '512m' }), {
-    body: { Memory: 536_870_912, MemorySwap: 1_073_741_824 },
-  })
-  assert.deepEqual(limitsRequest(none, none), { body: {} })
+  const after = { memory: '1g', cpus: ' 0.5 ', pids: '' }
+  assert.deepEqual(limitsRequest({ Memory: 1024 ** 3 }, after, 2), { body: { NanoCpus: 500_000_000 } })
+  const memory = { body: { Memory: 536_870_912, MemorySwap: 1_073_741_824 } }
+  assert.deepEqual(limitsRequest({}, { ...none, memory: '512m' }, 2), memory)
+  assert.deepEqual(limitsRequest({}, none, 2), { body: {} })
 })
 
-test('an emptied field takes the limit away', () => {
-  const before = { memory: '1g', cpus: '1', pids: '10' }
-  assert.deepEqual(limitsRequest(before, none), { body: { Memory: -1, MemorySwap: -1, CpuQuota: -1, PidsLimit: -1 } })
+test('an emptied field takes the limit away, a quota stays a quota', () => {
+  const before = { Memory: 1024 ** 3, PidsLimit: 10 }
+  const gone = { Memory: -1, MemorySwap: -1, PidsLimit: -1 }
+  assert.deepEqual(limitsRequest({ ...before, NanoCpus: 1e9 }, none, 2), { body: { ...gone, NanoCpus: 2e9 } })
+  assert.deepEqual(limitsRequest({ ...before, CpuQuota: 50_000 }, none, 2), { body: { ...gone, CpuQuota: -1 } })
+  assert.deepEqual(limitsRequest({ CpuQuota: 100, CpuPeriod: 50_000 }, { ...none, cpus: '0.5' }, 2), {
+    body: { CpuQuota: 25_000 },
+  })
 })
 
 test('a wrong limit is refused with its field and a sentence, and nothing is sent', () => {
   const refused = (field: keyof typeof none, text: string): void => {
-    const request = limitsRequest(none, { ...none, [field]: text })
+    const request = limitsRequest({}, { ...none, [field]: text }, 2)
     assert.ok('sentence' in request && request.field === field && request.sentence.endsWith('.'), `${field} ${text}`)
   }
   for (const text of ['5m', 'much', '-1', '1 g b']) refused('memory', text)
-  for (const text of ['0', '-1', 'x', '0.001']) refused('cpus', text)
+  for (const text of ['0', '-1', 'x', '0.001', '3']) refused('cpus', text)
   for (const text of ['0', '1.5', '-1', 'x']) refused('pids', text)
 })
 
