@@ -146,11 +146,20 @@ export class ContentStore {
 
   /** At start: drops what a killed daemon was writing; downloads stay for a day, so that the next pull resumes. */
   recover(now: number = Date.now()): void {
+    this.#sweepIngest((digest, modified) => digest !== undefined && now - modified < abandonedAfter)
+  }
+
+  /** Drops interrupted downloads that nobody is going on with. */
+  dropPartial(): void {
+    this.#sweepIngest((digest) => digest === undefined || this.#busy.has(digest))
+  }
+
+  #sweepIngest(keep: (download: Digest | undefined, modified: number) => boolean): void {
     for (const name of readdirSync(this.#ingest)) {
       const path = join(this.#ingest, name)
-      const resumable = isDigest(`sha256:${name}`)
+      const digest = `sha256:${name}`
       const found = statSync(path, { throwIfNoEntry: false })
-      if (resumable && found !== undefined && now - found.mtimeMs < abandonedAfter) continue
+      if (found !== undefined && keep(isDigest(digest) ? digest : undefined, found.mtimeMs)) continue
       rmSync(path, { force: true, recursive: true })
     }
   }

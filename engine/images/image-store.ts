@@ -69,6 +69,7 @@ export class ImageStore implements Images, AsyncDisposable {
   /** After a start, before anything else: brings the store in order, whatever the last daemon was doing when it ended. */
   async recover(): Promise<void> {
     this.depot.content.recover()
+    this.depot.leases.abandonAll()
     await this.collect()
   }
 

@@ -45,5 +45,6 @@ export const imageSchema: Schema = {
     ) STRICT;
     CREATE INDEX image_lease_hold_held ON image_lease_hold (kind, held);
     `,
+    'ALTER TABLE image_lease ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0',
   ],
 }

@@ -31,6 +31,16 @@ export class Leases {
   expire(now: number = Date.now()): void {
     this.#database.run('DELETE FROM image_lease WHERE expires <= ?', now)
   }
+
+  /** At start: whoever held the leases that are there does not live any more. */
+  abandonAll(): void {
+    this.#database.run('UPDATE image_lease SET abandoned = 1')
+  }
+
+  /** Forgets what failed and killed work left to be gone on with. */
+  dropAbandoned(): void {
+    this.#database.run('DELETE FROM image_lease WHERE abandoned = 1')
+  }
 }
 
 /** Disposed without `keep`, it holds nothing any more. */
@@ -48,7 +58,7 @@ export class Lease implements Disposable {
     this.#database.transaction(() => {
       const expires = Date.now() + abandonedAfter
       this.#database.run(
-        'INSERT INTO image_lease VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET expires = ?2',
+        'INSERT INTO image_lease (id, expires) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET expires = ?2',
         this.#id,
         expires,
       )
@@ -80,6 +90,18 @@ export class Lease implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (!this.#kept) this.#database.run('DELETE FROM image_lease WHERE id = ?', this.#id)
+    if (this.#kept) this.#database.run('UPDATE image_lease SET abandoned = 1 WHERE id = ?', this.#id)
+    else this.#database.transaction(() => this.#end())
+  }
+
+  /** What earlier tries at the same left goes along: those abandoned leases that hold nothing but what this one does. */
+  #end(): void {
+    this.#database.run(
+      `DELETE FROM image_lease WHERE abandoned = 1 AND NOT EXISTS (
+         SELECT 1 FROM image_lease_hold old WHERE old.lease = image_lease.id AND NOT EXISTS (
+           SELECT 1 FROM image_lease_hold own WHERE own.lease = ? AND own.kind = old.kind AND own.held = old.held))`,
+      this.#id,
+    )
+    this.#database.run('DELETE FROM image_lease WHERE id = ?', this.#id)
   }
 }

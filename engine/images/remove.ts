@@ -117,7 +117,10 @@ function tell(depot: ImageDepot, image: Image, record: DeletedImage): void {
   depot.onEvent('Untagged' in record ? 'untag' : 'delete', image.id, attributes)
 }
 
-/** Dangling images, or all that no container uses. The bytes are those that the disk has back. */
+/**
+ * Dangling images, or all that no container uses, and what interrupted pulls have left. The bytes are those that the
+ * disk has back.
+ */
 export async function pruneImages(
   context: RemovalContext,
   { dangling, filter, dryRun }: PruneImages,
@@ -139,6 +142,8 @@ export async function pruneImages(
     for (const record of removed) tell(context.depot, image, record)
     deleted.push(...removed)
   }
+  context.depot.leases.dropAbandoned()
+  context.depot.content.dropPartial()
   const chains = new Set(going.flatMap((image) => chainIds(image.config.rootfs.diff_ids as Digest[])))
   const present = [...chains].filter((id) => context.depot.snapshotter.has(id))
   const bytes = await context.collector.collect()

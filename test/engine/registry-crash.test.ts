@@ -57,6 +57,7 @@ for (const line of [1, 5, 8, 12, 14, 16, 20, 1000])
     for (const { digest, size } of [...made.layers, made.config]) assert.equal(t.content.size(digest as never), size)
     assert.deepEqual(await t.partial(), [])
     await t.store.remove(reference, { force: false, prune: true })
+    assert.deepEqual(t.content.list(), [], 'the killed pull holds nothing any more')
   })
 
 test('what a killed pull had received is not received again', { skip }, async () => {
