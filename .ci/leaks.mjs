@@ -2,9 +2,9 @@
  * What tests may leave behind on the machine: mounts, interfaces, control groups, namespaces, processes, temporary
  * files. Taken before and after; processes of the run itself are known by a word in their environment.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 const list = (directory) => {
   try {
@@ -33,17 +33,18 @@ const mounts = () =>
       return `mount ${fields[4]} (${fields[fields.indexOf('-') + 1]})`
     })
 
+/** Groups below `drydock`, which itself is common to all engines, and any other of such a name. */
 function controlGroups() {
-  const found = []
-  const below = (directory) => {
-    for (const name of list(directory)) {
-      const path = join(directory, name)
-      if (/^drydock/.test(name) && list(path).length > 0) found.push(`control group ${path}`)
-    }
-  }
-  below('/sys/fs/cgroup')
-  for (const hierarchy of list('/sys/fs/cgroup')) below(join('/sys/fs/cgroup', hierarchy))
-  return found
+  const groups = (directory) =>
+    list(directory)
+      .map((name) => join(directory, name))
+      .filter((path) => existsSync(join(path, 'cgroup.procs')))
+  const found = (top) => groups(top).filter((path) => basename(path).startsWith('drydock'))
+  const tops = ['/sys/fs/cgroup', ...list('/sys/fs/cgroup').map((name) => join('/sys/fs/cgroup', name))]
+  return tops
+    .flatMap(found)
+    .flatMap((path) => (basename(path) === 'drydock' ? groups(path) : [path]))
+    .map((path) => `control group ${path}`)
 }
 
 /** One entry for each, however many are in it, with somebody who is. */

@@ -2,10 +2,11 @@
  * `drydock setup`: puts the engine where only root can write, keeps it running, and takes all of it away again.
  * It asks nothing and reads no password: whoever may run it as root has been asked by sudo or pkexec.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { isAbsolute, join, normalize } from 'node:path'
 import { parseArgs } from 'node:util'
 import { EngineError, messageOf } from '../base/errors.ts'
+import { parseHierarchies } from '../cgroup/detect.ts'
 import { stopContainers } from './setup-containers.ts'
 import {
   assertRootOwned,
@@ -209,6 +210,7 @@ async function eraseVerb(values: Flags, context: SetupContext): Promise<void> {
 /** Refuses while something is mounted there: deleting would go through the mount. */
 async function erase({ root, execRoot }: Settings, purge: boolean, context: SetupContext): Promise<void> {
   await context.removeFromMachine({ root, execRoot })
+  removeEmptyGroups()
   for (const directory of purge ? [execRoot, root] : [execRoot]) {
     const mounted = mountsBelow(directory)
     if (mounted.length > 0)
@@ -218,6 +220,18 @@ async function erase({ root, execRoot }: Settings, purge: boolean, context: Setu
       )
     rmSync(directory, { recursive: true, force: true })
   }
+}
+
+/** The engines' common group goes with the last of them: rmdir(2) refuses while there is another below it. */
+function removeEmptyGroups(): void {
+  const { v1, unified } = parseHierarchies(readFileSync('/proc/self/mountinfo', 'utf8'))
+  const points = new Set([...Object.values(v1), ...(unified === undefined ? [] : [unified])])
+  for (const point of points)
+    try {
+      rmdirSync(join(point, 'drydock'))
+    } catch (error) {
+      if (!['ENOENT', 'EBUSY', 'ENOTEMPTY'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    }
 }
 
 /** Mount points at or below a directory; proc_pid_mountinfo(5) writes blanks as octal. */

@@ -135,9 +135,17 @@ export class Bed implements AsyncDisposable {
     await this.page.locator('.activitybar').getByRole('tab', { name }).first().click()
   }
 
+  /** Right in the beginning, before the window knows that it is trusted, an entry is greyed out: then once more. */
   async contextMenu(item: string | RegExp, entry: string | RegExp): Promise<void> {
-    await this.treeItem(item).click({ button: 'right' })
-    await this.page.getByRole('menuitem', { name: entry }).first().click()
+    for (let attempt = 0; ; attempt += 1) {
+      await this.treeItem(item).click({ button: 'right' })
+      const found = this.page.getByRole('menuitem', { name: entry }).first()
+      await found.waitFor()
+      if ((await found.isEnabled()) || attempt === 20) return found.click({ timeout: 5000 })
+      await this.page.keyboard.press('Escape')
+      await found.waitFor({ state: 'detached' })
+      await this.page.waitForTimeout(250)
+    }
   }
 
   /** What the visible terminal shows, lines joined by newlines. */
