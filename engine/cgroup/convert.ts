@@ -12,7 +12,7 @@ export function sharesToWeight(shares: number): number {
   return Math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34) - 1e-9)
 }
 
-/** The reverse, to show a weight as shares; the fewest shares that give the weight. */
+/** The reverse, to show a weight as shares: a power of two if one gives the weight, else the fewest that do. */
 export function weightToShares(weight: number): number {
   let [low, high] = [2, 262144]
   while (low < high) {
@@ -20,7 +20,8 @@ export function weightToShares(weight: number): number {
     if (sharesToWeight(middle) < weight) low = middle + 1
     else high = middle
   }
-  return low
+  const power = 2 ** Math.ceil(Math.log2(low))
+  return sharesToWeight(power) === weight ? power : low
 }
 
 /** blkio.weight (10–1000) as io.weight (1–10000), linear. */

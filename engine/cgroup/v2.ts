@@ -4,7 +4,7 @@ import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { OciResources } from '../spec/oci.ts'
 import type { Cgroup, CgroupUse } from './cgroup.ts'
-import { processesBelow, read, readKeyed, removeTree, waitUntil, write } from './files.ts'
+import { children, processesBelow, read, readKeyed, removeTree, waitUntil, write } from './files.ts'
 import { killAll, notGone } from './kill.ts'
 import { ancestry, cgroupPath } from './path.ts'
 import { applyV2 } from './v2-limits.ts'
@@ -33,22 +33,31 @@ export function evacuate(directory: string): void {
   if (!empty) throw new EngineError('unavailable', `the control group ${directory} does not get free of processes`)
 }
 
+/** The root of the machine's hierarchy, which has no cgroup.type, may keep its processes; every other group may not. */
+const mustBeEmpty = (directory: string): boolean =>
+  existsSync(`${directory}/cgroup.type`) && (read(`${directory}/cgroup.procs`) ?? '') !== ''
+
 /**
- * Hands the controllers down to the groups below. One write each: a controller that is missing fails the whole write.
+ * Hands the controllers down to the groups below. Processes leave before the first one: cpu and pids could be enabled
+ * over them, but that turns the groups below into threaded ones, which no process can enter. One write each: a
+ * controller that is missing fails the whole write.
  */
 export function enableControllers(directory: string, controllers: readonly string[]): void {
   const enabled = (read(`${directory}/cgroup.subtree_control`) ?? '').trim().split(' ')
   const available = (read(`${directory}/cgroup.controllers`) ?? '').trim().split(' ')
-  for (const controller of controllers) {
-    if (enabled.includes(controller) || !available.includes(controller)) continue
-    try {
-      write(`${directory}/cgroup.subtree_control`, `+${controller}`)
-    } catch (error) {
-      if (!isErrno(error, 'EBUSY', 'EOPNOTSUPP', 'ENOTSUP')) throw error
-      evacuate(directory)
-      write(`${directory}/cgroup.subtree_control`, `+${controller}`)
-    }
+  const missing = controllers.filter((name) => !enabled.includes(name) && available.includes(name))
+  if (missing.length > 0 && mustBeEmpty(directory)) evacuate(directory)
+  for (const controller of missing) write(`${directory}/cgroup.subtree_control`, `+${controller}`)
+}
+
+/** The first group at or below with processes of its own, outer ones first. */
+function occupied(directory: string): string | undefined {
+  for (let level = [directory]; level.length > 0; ) {
+    const found = level.find((one) => (read(`${one}/cgroup.procs`) ?? '') !== '')
+    if (found !== undefined) return found
+    level = level.flatMap((one) => children(one).map((name) => `${one}/${name}`))
   }
+  return undefined
 }
 
 export class CgroupV2 implements Cgroup {
@@ -90,8 +99,18 @@ export class CgroupV2 implements Cgroup {
     applyV2(this.#directory, resources)
   }
 
+  /**
+   * A container that runs containers has handed controllers down, and its own group takes nobody any more: then the
+   * place is beside its other processes.
+   */
   enter(pid: number): void {
-    write(`${this.#directory}/cgroup.procs`, pid)
+    try {
+      write(`${this.#directory}/cgroup.procs`, pid)
+    } catch (error) {
+      const inside = isErrno(error, 'EBUSY', 'ENOTSUP', 'EOPNOTSUPP') ? occupied(this.#directory) : undefined
+      if (inside === undefined) throw error
+      write(`${inside}/cgroup.procs`, pid)
+    }
   }
 
   processes(): number[] {

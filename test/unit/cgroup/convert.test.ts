@@ -18,6 +18,7 @@ test('shares and weight: the fixed points, rising, there and back', () => {
     assert.ok(weight >= before && weight >= 1 && weight <= 10000)
     before = weight
   }
+  for (const shares of [2, 128, 512, 1024, 2048, 262144]) assert.equal(weightToShares(sharesToWeight(shares)), shares)
   for (const weight of [1, 2, 50, 100, 101, 9999, 10000]) assert.equal(sharesToWeight(weightToShares(weight)), weight)
 })
 
