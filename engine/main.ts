@@ -1,5 +1,5 @@
 /**
- * The composition root: the one file that knows every layer. `drydock daemon` is the engine; the other verbs are the
+ * The composition root: the one file that knows every layer. `drydock engine` is the daemon; the other verbs are the
  * command line's.
  */
 
@@ -19,6 +19,7 @@ import { EngineError, messageOf } from './base/errors.ts'
 import { timestamp } from './base/time.ts'
 import { detectCgroups } from './cgroup/detect.ts'
 import { cgroupTree } from './cgroup/tree.ts'
+import { addClientCommands } from './cli/command-line.ts'
 import { setup, usualCommand, usualPlace } from './cli/setup.ts'
 import { ownSource } from './cli/setup-place.ts'
 import { ContentStore } from './images/content-store.ts'
@@ -41,6 +42,8 @@ type DaemonOptions = { root: string; execRoot: string; socket: string; user: num
 
 const databaseName = 'engine.db'
 const schemas = [snapshotSchema, imageSchema, networkSchema, volumeSchema, containerSchema]
+
+const usualSocket = '/run/drydock/docker.sock'
 
 const report = (problem: string): void => console.error(`drydock: ${problem}`)
 
@@ -183,12 +186,12 @@ const path = (text: string): string => {
 function commandLine(): Command {
   const program = new Command('drydock').version(engineVersion)
   program
-    .command('daemon')
-    .alias('engine')
+    .command('engine')
+    .alias('daemon')
     .description('the engine itself, until SIGTERM; containers go on without it')
     .option('--root <path>', 'what outlives a reboot', path, usualRoot)
     .option('--exec-root <path>', 'what belongs to this boot', path, '/run/drydock')
-    .option('--socket <path>', 'where clients connect', path, '/run/drydock/docker.sock')
+    .option('--socket <path>', 'where clients connect', path, usualSocket)
     .option('--user <uid>', 'whom the socket belongs to', uid, 0)
     .action(daemon)
   program
@@ -197,6 +200,7 @@ function commandLine(): Command {
     .argument('[words...]')
     .allowUnknownOption()
     .action(setupVerb)
+  addClientCommands(program, usualSocket)
   return program
 }
 

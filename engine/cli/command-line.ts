@@ -1,0 +1,34 @@
+/** Docker's command line over the API: registers every verb. */
+import type { Command } from 'commander'
+import { ApiClient } from './api-client.ts'
+import { addContainerVerbs } from './container-verbs.ts'
+import { addExecCommand } from './exec.ts'
+import { addImageVerbs } from './image-verbs.ts'
+import { addInspectCommands } from './inspect.ts'
+import { addListCommands } from './lists.ts'
+import { addRunCommands } from './run.ts'
+
+/** From `--host`, else DOCKER_HOST, else the default; only unix sockets. */
+export function socketOf(host: string | undefined, fallback: string): string {
+  if (host === undefined || host === '') return fallback
+  if (!host.startsWith('unix://'))
+    throw new Error(`unable to reach ${JSON.stringify(host)}: only unix:// addresses are supported`)
+  return host.slice('unix://'.length)
+}
+
+export function addClientCommands(program: Command, fallbackSocket: string): void {
+  program.option('-H, --host <address>', 'unix:///path of the engine')
+  // Options behind a verb's arguments belong to the container: `run image ls -l`.
+  program.enablePositionalOptions()
+  const client = (): ApiClient =>
+    new ApiClient(socketOf(program.opts<{ host?: string }>().host ?? process.env.DOCKER_HOST, fallbackSocket))
+  for (const add of [
+    addRunCommands,
+    addExecCommand,
+    addListCommands,
+    addContainerVerbs,
+    addImageVerbs,
+    addInspectCommands,
+  ])
+    add(program, client)
+}
