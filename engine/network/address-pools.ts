@@ -15,7 +15,7 @@ export function chooseSubnet(taken: readonly Subnet[]): Subnet {
 }
 
 export type AddressRequest = {
-  /** Where addresses come from: the subnet, or a part of it. */
+  /** Where addresses come from: the subnet (of at least four addresses), or a part of it. */
   range: Subnet
   subnet: Subnet
   /** Taken: endpoints, the gateway, reserved ones. */
@@ -27,10 +27,9 @@ export type AddressRequest = {
 /** The next free address, undefined when there is none. Never the network's own or IPv4's broadcast address. */
 export function chooseAddress(request: AddressRequest): IpAddress | undefined {
   const { range, subnet, taken } = request
-  const hasBroadcast = subnet.version === 4 && subnet.prefixLength < 31
-  const lowest = range.network === subnet.network && subnet.prefixLength < 31 ? range.network + 1n : range.network
+  const lowest = range.network === subnet.network ? range.network + 1n : range.network
   const end = lastAddress(range)
-  const highest = hasBroadcast && end === lastAddress(subnet) ? end - 1n : end
+  const highest = subnet.version === 4 && end === lastAddress(subnet) ? end - 1n : end
   const from =
     request.last !== undefined && request.last >= lowest && request.last < highest ? request.last + 1n : lowest
   for (let value = from; value <= highest; value += 1n) if (!taken.has(value)) return { version: subnet.version, value }

@@ -19,10 +19,12 @@ export class BridgeDriver implements Disposable {
   readonly #store: NetworkStore
   readonly #names: InstanceNames
   readonly #ports = new PublishedPorts()
+  /** Stays open: closing one waits for the kernel to have freed all that was deleted through it, some 10 ms. */
+  #rules: NetlinkSocket | undefined
   /** Networks whose bridge and rules stand, by id. */
   readonly #active = new Map<string, StoredNetwork>()
-  /** Links on their way out. */
-  readonly #removals = new Set<Promise<void>>()
+  /** Links on their way out, and whose they were. */
+  readonly #removals = new Map<Promise<void>, string>()
 
   constructor(store: NetworkStore, names: InstanceNames) {
     this.#store = store
@@ -95,7 +97,7 @@ export class BridgeDriver implements Disposable {
       endpoint.ports = portMap(shown, bound)
       const link = linkName()
       this.#connect(settled, endpoint, { link, netnsPath: request.netnsPath })
-      cleanup.defer(() => this.#removeLater(link))
+      cleanup.defer(() => this.#removeLater(link, request.containerId))
       const { containerId, containerName, netnsPath } = request
       const row = { endpoint, containerId, containerName, netnsPath, link }
       this.#store.addEndpoint(row)
@@ -138,7 +140,7 @@ export class BridgeDriver implements Disposable {
       networkName: network.name,
       endpointId: newId(),
       interfaceName: `eth${number}`,
-      macAddress: request.macAddress || randomMac(),
+      macAddress: checkedMac(request.macAddress) ?? randomMac(),
       ipAddress: v4?.address ?? '',
       prefixLength: v4?.prefixLength ?? 0,
       gateway: v4?.gateway ?? '',
@@ -175,22 +177,23 @@ export class BridgeDriver implements Disposable {
     this.#store.removeEndpoint(stored.endpoint.endpointId)
     this.#ports.release(stored.endpoint.endpointId)
     this.#withdraw(publishedOf(stored))
-    if (stored.link !== '') this.#removeLater(stored.link)
+    if (stored.link !== '') this.#removeLater(stored.link, stored.containerId)
     const [next] = this.#store.endpoints({ container: stored.containerId }).filter(({ link }) => link !== '')
     if (next !== undefined && stored.endpoint.gateway !== '')
       ensureDefaultRoute(next.netnsPath, next.endpoint.interfaceName, gatewaysOf(next.endpoint))
   }
 
-  #removeLater(link: string): void {
+  #removeLater(link: string, containerId: string): void {
     // A link that the kernel keeps is a leftover for the next `recover`.
     const removal = removeLink(link).catch(() => undefined)
-    this.#removals.add(removal)
+    this.#removals.set(removal, containerId)
     void removal.then(() => this.#removals.delete(removal))
   }
 
-  /** When every link that was detached is gone. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#removals)
+  /** When every link that was detached, or every one of a container, is gone. */
+  async settled(containerId?: string): Promise<void> {
+    const awaited = [...this.#removals].filter(([, owner]) => containerId === undefined || owner === containerId)
+    await Promise.all(awaited.map(([removal]) => removal))
   }
 
   /** After a restart: bridges and rules of the stored networks, ports of the stored endpoints, nothing else. */
@@ -202,7 +205,7 @@ export class BridgeDriver implements Disposable {
     const kept = new Set(this.#store.endpoints().map(({ link }) => link))
     const all = links()
     const own = new Set(all.filter(({ name }) => bridges.has(name)).map(({ index }) => index))
-    for (const { name, master } of all) if (own.has(master) && !kept.has(name)) this.#removeLater(name)
+    for (const { name, master } of all) if (own.has(master) && !kept.has(name)) this.#removeLater(name, '')
     await this.settled()
   }
 
@@ -226,7 +229,7 @@ export class BridgeDriver implements Disposable {
 
   /** Everything of ours in the kernel, for a machine that is to be as it was. */
   async destroy(): Promise<void> {
-    this[Symbol.dispose]()
+    this.#ports[Symbol.dispose]()
     const bridges = new Set(this.#store.networks().map(({ bridge }) => bridge))
     const all = links()
     const own = all.filter(({ name }) => bridges.has(name))
@@ -235,24 +238,34 @@ export class BridgeDriver implements Disposable {
     await this.settled()
     this.#active.clear()
     this.#rebuildRules()
+    this[Symbol.dispose]()
   }
 
   /** The rules and everything published, anew. */
   #rebuildRules(): void {
     const { table } = this.#names
     if (this.#active.size === 0) {
-      sendRules([deleteTable(table)], 'ENOENT')
+      this.#sendRules([deleteTable(table)], 'ENOENT')
       return
     }
     const ports = this.#store.endpoints().flatMap(publishedOf)
-    sendRules(tableRequests(table, [...this.#active.values()].map(firewallNetwork), ports))
+    this.#sendRules(tableRequests(table, [...this.#active.values()].map(firewallNetwork), ports))
+  }
+
+  #sendRules(requests: readonly NetlinkRequest[], ignored?: string): void {
+    this.#rules ??= new NetlinkSocket('NETLINK_NETFILTER')
+    try {
+      this.#rules.batch(transaction(requests))
+    } catch (error) {
+      if (ignored === undefined || !isErrno(error, ignored)) throw error
+    }
   }
 
   /** A small change of the rules; where the kernel's table is not what we think it is, all of it is written again. */
   #apply(requests: readonly NetlinkRequest[]): void {
     if (requests.length === 0) return
     try {
-      sendRules(requests)
+      this.#sendRules(requests)
     } catch (error) {
       if (!isErrno(error, 'ENOENT', 'EEXIST', 'EBUSY')) throw error
       this.#rebuildRules()
@@ -274,22 +287,24 @@ export class BridgeDriver implements Disposable {
   /** Lets go of sockets; links and rules stay for the containers that go on. */
   [Symbol.dispose](): void {
     this.#ports[Symbol.dispose]()
+    this.#rules?.[Symbol.dispose]()
+    this.#rules = undefined
   }
+}
+
+function checkedMac(text: string | undefined): string | undefined {
+  if (text === undefined || text === '') return undefined
+  const match = /^(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(text)
+  // The lowest bit of the first byte marks a group of stations: no link may carry such an address.
+  if (!match || (Number.parseInt(text.slice(0, 2), 16) & 1) === 1)
+    throw new EngineError('invalid', `invalid MAC address: ${text}`)
+  return text.toLowerCase().replaceAll('-', ':')
 }
 
 const publishedOf = ({ endpoint }: StoredEndpoint): PublishedPort[] => publishedIn(endpoint.ports, endpoint)
 
 const gatewaysOf = ({ gateway, ipv6Gateway }: Endpoint): IpAddress[] =>
   [gateway, ipv6Gateway].map(parseAddress).filter((address) => address !== undefined)
-
-function sendRules(requests: readonly NetlinkRequest[], ignored?: string): void {
-  using socket = new NetlinkSocket('NETLINK_NETFILTER')
-  try {
-    socket.batch(transaction(requests))
-  } catch (error) {
-    if (ignored === undefined || !isErrno(error, ignored)) throw error
-  }
-}
 
 /** Wire fact 152's frame around a port that could not be had. */
 function publishing<T>(containerName: string, { endpointId }: Endpoint, work: () => T): T {

@@ -123,7 +123,7 @@ export class ContainerNetworks implements Networks {
 
   async attach(request: EndpointRequest): Promise<Endpoint> {
     // An earlier link of the same container may still carry the interface's name.
-    await this.#driver.settled()
+    await this.#driver.settled(request.containerId)
     const network = this.#store.find(request.networkId)
     if (this.#store.endpoints({ network: network.id, container: request.containerId }).length > 0)
       throw new EngineError(
@@ -165,7 +165,7 @@ export class ContainerNetworks implements Networks {
   async detach(containerId: string, networkId?: string): Promise<void> {
     const of = networkId === undefined ? {} : { network: networkId }
     for (const stored of this.#store.endpoints({ container: containerId, ...of })) this.#driver.detach(stored)
-    if (networkId !== undefined) await this.#driver.settled()
+    if (networkId !== undefined) await this.#driver.settled(containerId)
   }
 
   files(request: NameFiles): HostFiles {
@@ -191,6 +191,12 @@ export class ContainerNetworks implements Networks {
       .networks()
       .filter(({ id, name, driver }) => driver === 'bridge' && (!isPredefined(name) || used.has(id)))
     await this.#driver.recover(wanted)
+  }
+
+  /** Optional, after `recover`: the default bridge and a namespace ahead of time, so that the first container is fast. */
+  prepare(): void {
+    this.#driver.activate(this.#store.find('bridge'))
+    this.#namespaces.prepare()
   }
 
   /** For a daemon that stops while containers go on: sockets close, links, rules and namespaces stay. */

@@ -39,9 +39,14 @@ export class NetworkNamespaces implements Disposable {
     unfinished.move()
     this.#refill ??= setImmediate(() => {
       this.#refill = undefined
-      this.#spare ??= newNamespace()
+      this.prepare()
     }).unref()
     return path
+  }
+
+  /** Makes the next one ahead of time. */
+  prepare(): void {
+    this.#spare ??= newNamespace()
   }
 
   /** Missing is fine. The namespace itself ends with its last process. */

@@ -44,8 +44,8 @@ const idleMilliseconds = 30_000
 const mostClients = 1024
 
 /** Takes over a bound datagram socket. Dispose of it: everything closes. */
-export function proxyDatagrams(fd: number, target: ProxyTarget): Disposable {
-  const server = createSocket('udp4')
+export function proxyDatagrams(fd: number, target: ProxyTarget, hostAddress: string): Disposable {
+  const server = createSocket(isIPv6(hostAddress) ? 'udp6' : 'udp4')
   const clients = new Map<string, { upstream: DatagramSocket; timer: NodeJS.Timeout }>()
   const drop = (client: string): void => {
     const entry = clients.get(client)

@@ -60,10 +60,10 @@ export function wantedPorts(request: PortRequest): { wanted: WantedPort[]; shown
 
 /** First and last port to try; 0–0: whichever is free. */
 export function portRange(text: string): { first: number; last: number } {
-  const match = /^(\d{0,5})(?:-(\d{1,5}))?$/.exec(text)
-  const first = Number(match?.[1] ?? Number.NaN)
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text === '' ? '0' : text)
+  const first = Number(match?.[1])
   const last = match?.[2] === undefined ? first : Number(match[2])
-  if (match === null || Number.isNaN(first) || first > 65535 || last > 65535 || last < first)
+  if (match === null || first > 65535 || last > 65535 || last < first)
     throw invalid(`invalid port specification: ${JSON.stringify(text)}`)
   return { first, last }
 }
@@ -102,7 +102,7 @@ export class PublishedPorts implements Disposable {
     for (const want of wanted) this.#holdOne(held, want, target)
     for (const port of held) {
       const proxy = port.protocol === 'tcp' ? proxyStream : proxyDatagrams
-      port.proxy = proxy(port.fd, { address: port.address, port: port.port })
+      port.proxy = proxy(port.fd, { address: port.address, port: port.port }, port.hostAddress)
     }
     cleanup.move()
     return held
