@@ -1,5 +1,5 @@
 /** cgroupfs and /proc as text: one value a file, one write a change. cgroups(7). */
-import { closeSync, constants, openSync, readdirSync, readFileSync, rmdirSync, writeSync } from 'node:fs'
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeSync } from 'node:fs'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 
@@ -97,27 +97,45 @@ export function waitUntil(condition: () => boolean, timeout: number): boolean {
   }
 }
 
+/** EBUSY, for a group that has processes or groups in it; undefined when it is gone. */
+function removeOne(directory: string): unknown {
+  try {
+    rmdirSync(directory)
+  } catch (error) {
+    if (isErrno(error, 'EBUSY')) return error
+    if (!isErrno(error, 'ENOENT')) throw error
+  }
+  return undefined
+}
+
 const removePatience = 1000
 
 /**
- * Groups below first, then the group. A process that is exiting keeps it busy for a moment after it has left the list.
+ * The group, and before it those below. A process that is exiting keeps it busy for a moment after it has left the list.
  */
 export function removeTree(directory: string): void {
+  if (removeOne(directory) === undefined) return
   for (const name of children(directory)) removeTree(`${directory}/${name}`)
   let refusal: unknown
   const gone = waitUntil(() => {
-    try {
-      rmdirSync(directory)
-      return true
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return true
-      if (!isErrno(error, 'EBUSY')) throw error
-      refusal = error
-      return false
-    }
+    refusal = removeOne(directory)
+    return refusal === undefined
   }, removePatience)
   if (!gone)
     throw new EngineError('conflict', `cannot remove the control group ${directory}: processes are in it`, {
       cause: refusal,
     })
+}
+
+/** Says whether it is new. The groups above are made as well. */
+export function makeGroup(directory: string): boolean {
+  try {
+    mkdirSync(directory)
+    return true
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false
+    if (!isErrno(error, 'ENOENT')) throw error
+    mkdirSync(directory, { recursive: true })
+    return true
+  }
 }

@@ -1,10 +1,10 @@
 /** cgroup v1: one directory per controller, all of them together are one group. cgroups(7) "Cgroups version 1". */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import { currentPid } from '../kernel/process.ffi.ts'
 import type { OciResources } from '../spec/oci.ts'
 import type { Cgroup, CgroupUse } from './cgroup.ts'
-import { processesBelow, read, removeTree, waitUntil, write } from './files.ts'
+import { makeGroup, processesBelow, read, removeTree, waitUntil, write } from './files.ts'
 import { killAll } from './kill.ts'
 import { ancestry, cgroupPath } from './path.ts'
 import { applyV1 } from './v1-limits.ts'
@@ -14,12 +14,12 @@ const freezePatience = 2000
 
 /** A new cpuset has no processors and no memory nodes, and takes no process in until it has; cpuset(7). */
 function inheritCpuset(root: string, path: string): void {
-  let parent = root
-  for (const step of ancestry(path)) {
-    const directory = `${root}${step}`
-    for (const file of ['cpuset.cpus', 'cpuset.mems'])
-      if (read(`${directory}/${file}`)?.trim() === '') write(`${directory}/${file}`, read(`${parent}/${file}`) ?? '')
-    parent = directory
+  const directory = `${root}${path}`
+  const parent = path.slice(0, path.lastIndexOf('/'))
+  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+    if (read(`${directory}/${file}`)?.trim() !== '') continue
+    if (parent !== '' && read(`${root}${parent}/${file}`)?.trim() === '') inheritCpuset(root, parent)
+    write(`${directory}/${file}`, read(`${root}${parent}/${file}`) ?? '')
   }
 }
 
@@ -62,14 +62,11 @@ export class CgroupV1 implements Cgroup {
   }
 
   create(): void {
-    for (const directory of this.#distinct)
-      if (existsSync(directory) && processesBelow(directory).length > 0)
-        throw new EngineError('conflict', `the control group ${directory} exists and has processes in it`)
     using cleanup = new DisposableStack()
     for (const directory of this.#distinct) {
-      const existed = existsSync(directory)
-      mkdirSync(directory, { recursive: true })
-      if (!existed) cleanup.defer(() => removeTree(directory))
+      if (makeGroup(directory)) cleanup.defer(() => removeTree(directory))
+      else if (processesBelow(directory).length > 0)
+        throw new EngineError('conflict', `the control group ${directory} exists and has processes in it`)
     }
     const { cpuset, memory } = this.#roots
     if (cpuset !== undefined) inheritCpuset(cpuset, this.path)
