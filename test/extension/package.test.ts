@@ -21,6 +21,7 @@ test('installed from its package, it works', { skip, timeout: 240_000 }, async (
   const extension = await packageFor('linux-x64', directory)
   const engine = cleanup.use(await TestEngine.start({ bundle: true }))
   const bed = cleanup.use(await Bed.open({ folder, extension, settings: { 'drydock.socket': engine.socket } }))
+  await bed.openView('Drydock')
   await bed.page.getByRole('button', { name: /Drydock: engine running/ }).waitFor()
 
   const installed = join(bed.directory, 'extensions')
