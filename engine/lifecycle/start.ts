@@ -72,11 +72,9 @@ async function launch(
   const network = await connectNetworks(engine, container)
   undo.defer(() => disconnectNetworks(engine, container))
   await span('lifecycle', 'write bundle', () => writeBundle(engine, container, directory, network))
-  const shim = await unlessAborted(
-    signal,
-    span('shim', 'fork supervisor', () => engine.supervisors.launch(directory)),
-  )
-  undo.defer(() => destroyShim(engine, container, shim))
+  const launching = span('shim', 'fork supervisor', () => engine.supervisors.launch(directory))
+  undo.defer(() => destroyShim(engine, container, launching))
+  const shim = await unlessAborted(signal, launching)
   const created = await unlessAborted(
     signal,
     span('shim', 'create', () => shim.create()),
@@ -121,10 +119,13 @@ function nowRunning(
 }
 
 /** Ends a supervisor whose container did not start, whether or not it still answers. */
-async function destroyShim(engine: Engine, container: Container, shim: Shim): Promise<void> {
+async function destroyShim(engine: Engine, container: Container, launching: Promise<Shim>): Promise<void> {
   const patience = AbortSignal.timeout(2000)
   const group = engine.cgroups.group(cgroupPath(container))
   await attempt(engine, `ending the supervisor of ${container.id}`, async () => {
+    // Also one that was still on its way when the start was called off.
+    const shim = await unlessAborted(patience, launching).catch(() => undefined)
+    if (shim === undefined) return
     try {
       if (shim.containerPid > 0) await unlessAborted(patience, shim.killAll())
       await unlessAborted(patience, shim.release())
