@@ -10,8 +10,8 @@ import { folderOf } from '../run/run-folder.ts'
 import { openTerminal } from '../terminal/container-terminal.ts'
 import { firstProcess } from '../terminal/processes.ts'
 import { attachConfiguration, debugCommand, entryOf, inspectorPort } from './debug-request.ts'
+import { inspectorPath } from './inspector.ts'
 import { PortForward } from './port-forward.ts'
-import { waitForPort } from './wait-for-port.ts'
 
 /** Node in a container that is new to this machine may take its time. Milliseconds. */
 const patience = 20_000
@@ -59,11 +59,10 @@ async function debugContainer(face: Face, client: EngineClient, folder: vscode.U
   stack.use({ [Symbol.asyncDispose]: async () => ended.dispose() })
   const process = firstProcess(client, id, async () => ended.end())
   openTerminal(face, process, { name, icon: 'debug', waitAfterFailure: true })
-  await vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: 'Starting the debugger' }, () =>
-    waitForPort(client, id, inspectorPort, patience),
-  )
+  const progress = { location: vscode.ProgressLocation.Window, title: 'Starting the debugger' }
+  const path = await vscode.window.withProgress(progress, () => inspectorPath(client, id, inspectorPort, patience))
   const workspaceFolder = vscode.workspace.getWorkspaceFolder(folder)
-  const configuration = attachConfiguration(folder.fsPath, name, port, id)
+  const configuration = attachConfiguration(folder.fsPath, name, `127.0.0.1:${port}${path}`, id)
   if (!(await vscode.debug.startDebugging(workspaceFolder, configuration)))
     throw new Error(
       'The JavaScript debugger did not attach: see whether the built-in extension “JavaScript Debugger” is on.',

@@ -29,18 +29,21 @@ export function entryOf(
   }
 }
 
-/** For VS Code's JavaScript debugger. `containerId` is ours: it tells which session belongs to which container. */
+/**
+ * For VS Code's JavaScript debugger. `inspector` is host, port and path as seen from here: asked itself, the inspector
+ * would name the port inside. `containerId` is ours: it tells which session belongs to
+ * which container.
+ */
 export const attachConfiguration = (
   folder: string,
   name: string,
-  port: number,
+  inspector: string,
   containerId: string,
 ): { type: string; request: string; name: string; [key: string]: unknown } => ({
   type: 'node',
   request: 'attach',
   name,
-  address: '127.0.0.1',
-  port,
+  websocketAddress: `ws://${inspector}`,
   localRoot: folder,
   remoteRoot: folderInside(folder),
   continueOnAttach: true,

@@ -1,5 +1,4 @@
 import { StringDecoder } from 'node:string_decoder'
-import { messageOf } from '../engine-client/errors.ts'
 import { payloads } from '../engine-client/frames.ts'
 import type { Hijacked } from '../engine-client/transport.ts'
 
@@ -10,6 +9,8 @@ export type ConsoleProcess = {
   /** Starts it; the connection has been open since before its first byte of output. */
   open(size: Size | undefined): Promise<Hijacked>
   resize(size: Size): Promise<void>
+  /** After the output's end: null where the process has ended, else a new connection once the engine is back. */
+  resume?(signal: AbortSignal): Promise<Hijacked | null>
   /** After the output's end. Null where nobody knows. */
   exitCode(): Promise<number | null>
   /** The terminal is gone: nobody will look at the process any more. */
@@ -27,11 +28,11 @@ export type ConsoleOutput = {
 export class Console {
   readonly #process: ConsoleProcess
   readonly #output: ConsoleOutput
+  readonly #closing = new AbortController()
   #connection: Hijacked | undefined
   #typedAhead = ''
   #size: Size | undefined
   #resizing: Promise<void> = Promise.resolve()
-  #closed = false
 
   constructor(process: ConsoleProcess, output: ConsoleOutput) {
     this.#process = process
@@ -42,19 +43,19 @@ export class Console {
     this.#size = size
     try {
       const connection = await this.#process.open(size)
-      this.#connection = connection
-      connection.socket.on('error', () => connection.socket.destroy())
-      if (this.#closed) {
-        connection.socket.destroy()
-        return
-      }
-      if (this.#typedAhead) connection.socket.write(this.#typedAhead)
+      this.#use(connection)
+      if (this.#typedAhead) this.input(this.#typedAhead)
       if (this.#size && this.#size !== size) this.resize(this.#size)
       await this.#pump(connection)
+      await this.#resume()
       if (!this.#closed) this.#output.ended(await this.#process.exitCode())
     } catch (error) {
       if (!this.#closed) this.#output.failed(error)
     }
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted
   }
 
   input(text: string): void {
@@ -71,17 +72,34 @@ export class Console {
 
   /** Resolves when the process has been seen to. Rejects where that failed. */
   async close(): Promise<void> {
-    this.#closed = true
+    this.#closing.abort()
     this.#connection?.socket.destroy()
     await this.#process.closed()
+  }
+
+  #use(connection: Hijacked): void {
+    this.#connection = connection
+    connection.socket.on('error', () => connection.socket.destroy())
+    if (this.#closed) connection.socket.destroy()
+  }
+
+  /** A process outlives the engine that it was started by: its terminal waits for the next one. */
+  async #resume(): Promise<void> {
+    while (!this.#closed) {
+      const connection = await this.#process.resume?.(this.#closing.signal)
+      if (!connection) return
+      this.#use(connection)
+      if (this.#size) this.resize(this.#size)
+      await this.#pump(connection)
+    }
   }
 
   async #pump({ socket, multiplexed }: Hijacked): Promise<void> {
     const decoder = new StringDecoder('utf8')
     try {
       for await (const chunk of payloads(socket, multiplexed)) this.#output.write(decoder.write(Buffer.from(chunk)))
-    } catch (error) {
-      if (!this.#closed) this.#output.write(`\r\n${messageOf(error)}\r\n`)
+    } catch {
+      // Cut: whether the process has ended as well is asked next.
     }
   }
 }

@@ -1,21 +1,30 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { EngineClient } from '../engine-client/client.ts'
 import { ApiError } from '../engine-client/errors.ts'
+import type { Hijacked } from '../engine-client/transport.ts'
 import type { ConsoleProcess, Size } from './console.ts'
 
 /** Seconds that a process has between the request to end and the kill. */
 const grace = 3
 
+/** How often a terminal looks whether the engine is back. Milliseconds. */
+const lookAgain = 1000
+
+/** What a wait came to: an exit code, or that the engine went before the process did. */
+type Outcome = number | null | 'engine-lost'
+
 /** The first process of a container that was created and not started. `closed` is what becomes of the container. */
 export function firstProcess(client: EngineClient, id: string, closed: () => Promise<void>): ConsoleProcess {
-  let exit: Promise<number | null> = Promise.resolve(null)
+  let outcome: Promise<Outcome> = Promise.resolve(null)
   const resize = (size: Size): Promise<void> => client.containers.resize(id, size.columns, size.rows)
+  const attach = async (): Promise<Hijacked> => {
+    const connection = await client.containers.attach(id)
+    outcome = outcomeOf(client, id)
+    return connection
+  }
   return {
     open: async (size) => {
-      const connection = await client.containers.attach(id)
-      exit = client.containers.wait(id).then(
-        (answer) => answer.StatusCode,
-        () => null,
-      )
+      const connection = await attach()
       try {
         await client.containers.act(id, 'start')
       } catch (error) {
@@ -26,9 +35,35 @@ export function firstProcess(client: EngineClient, id: string, closed: () => Pro
       return connection
     },
     resize,
-    exitCode: () => exit,
+    resume: async (signal) =>
+      (await outcome) === 'engine-lost' && (await runsAgain(client, id, signal)) ? attach() : null,
+    exitCode: async () => {
+      const code = await outcome
+      return code === 'engine-lost' ? null : code
+    },
     closed,
   }
+}
+
+async function outcomeOf(client: EngineClient, id: string): Promise<Outcome> {
+  try {
+    return (await client.containers.wait(id)).StatusCode
+  } catch (error) {
+    return error instanceof ApiError ? null : 'engine-lost'
+  }
+}
+
+/** Waits for an engine that answers, and tells whether the container still runs under it. */
+async function runsAgain(client: EngineClient, id: string, signal: AbortSignal): Promise<boolean> {
+  while (!signal.aborted) {
+    try {
+      return (await client.containers.inspect(id)).State.Running
+    } catch (error) {
+      if (error instanceof ApiError) return false
+    }
+    await sleep(lookAgain, undefined, { signal }).catch(() => undefined)
+  }
+  return false
 }
 
 /** Stops a container as its terminal closes, and removes it unless it is to be kept. */

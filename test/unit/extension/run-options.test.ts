@@ -158,14 +158,14 @@ test('what to debug: the open program of the folder, else what package.json star
 
 test('the debugger is sent to this side of the tunnel, and told where the folder is inside', () => {
   assert.deepEqual(debugCommand('a.js'), ['node', '--inspect-brk=127.0.0.1:9229', 'a.js'])
-  const { address, port, localRoot, remoteRoot } = attachConfiguration('/home/me/app', 'app', 4711, 'abc')
+  const { websocketAddress, localRoot, remoteRoot } = attachConfiguration(
+    '/home/me/app',
+    'app',
+    '127.0.0.1:4711/x',
+    'abc',
+  )
   assert.deepEqual(
-    { address, port, localRoot, remoteRoot },
-    {
-      address: '127.0.0.1',
-      port: 4711,
-      localRoot: '/home/me/app',
-      remoteRoot: '/workspaces/app',
-    },
+    [websocketAddress, localRoot, remoteRoot],
+    ['ws://127.0.0.1:4711/x', '/home/me/app', '/workspaces/app'],
   )
 })
