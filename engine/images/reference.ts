@@ -43,11 +43,11 @@ export function parseReference(text: string): Reference {
   const colon = rest.indexOf(':')
   const remote = colon === -1 ? rest : rest.slice(0, colon)
   const tag = colon === -1 ? undefined : rest.slice(colon + 1)
-  if (remote.toLowerCase() !== remote)
-    throw new EngineError('invalid', `invalid reference format: repository name (${remote}) must be lowercase`)
+  const path = domain === defaultDomain && !remote.includes('/') && remote !== '' ? officialPrefix + remote : remote
+  if (path.toLowerCase() !== path)
+    throw new EngineError('invalid', `invalid reference format: repository name (${path}) must be lowercase`)
   if (tag !== undefined && !tagPattern.test(tag)) throw malformed()
   checkDigest(digest)
-  const path = domain === defaultDomain && !remote.includes('/') && remote !== '' ? officialPrefix + remote : remote
   return { ...repositoryOf(domain, path), ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) }
 }
 
