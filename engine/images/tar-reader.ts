@@ -80,7 +80,8 @@ function checksumMatches(header: Buffer): boolean {
     sum += byte
     signed += byte > 127 ? byte - 256 : byte
   }
-  const expected = number(header, 148, 8)
+  const digits = text(header, 148, 8).trim()
+  const expected = /^[0-7]{1,7}$/.test(digits) ? Number.parseInt(digits, 8) : -1
   return expected === sum || expected === signed
 }
 

@@ -351,7 +351,8 @@ export function attributesAt(directory: number, name: PathName): string[] {
 
 /**
  * Writes out everything of the file system that holds `fd`, in a thread of its own; syncfs(2). One call instead of an
- * fsync(2) per file: what was written before it survives a power cut.
+ * fsync(2) per file: what was written before it survives a power cut. A failure is told as EIO, whatever it was: the errno
+ * of the other thread cannot be read here.
  */
 export const syncFileSystem = (fd: number): Promise<void> =>
   new Promise((resolve, reject) => {
