@@ -62,7 +62,7 @@ async function debugContainer(face: Face, client: EngineClient, folder: vscode.U
   const progress = { location: vscode.ProgressLocation.Window, title: 'Starting the debugger' }
   const path = await vscode.window.withProgress(progress, () => inspectorPath(client, id, inspectorPort, patience))
   const workspaceFolder = vscode.workspace.getWorkspaceFolder(folder)
-  const configuration = attachConfiguration(folder.fsPath, name, `127.0.0.1:${port}${path}`, id)
+  const configuration = attachConfiguration(folder.fsPath, name, { port, path }, id)
   if (!(await vscode.debug.startDebugging(workspaceFolder, configuration)))
     throw new Error(
       'The JavaScript debugger did not attach: see whether the built-in extension “JavaScript Debugger” is on.',

@@ -30,20 +30,20 @@ export function entryOf(
 }
 
 /**
- * For VS Code's JavaScript debugger. `inspector` is host, port and path as seen from here: asked itself, the inspector
+ * For VS Code's JavaScript debugger. `inspector` is as seen from here: asked itself, the inspector
  * would name the port inside. `containerId` is ours: it tells which session belongs to
  * which container.
  */
 export const attachConfiguration = (
   folder: string,
   name: string,
-  inspector: string,
+  inspector: { port: number; path: string },
   containerId: string,
 ): { type: string; request: string; name: string; [key: string]: unknown } => ({
   type: 'node',
   request: 'attach',
   name,
-  websocketAddress: `ws://${inspector}`,
+  websocketAddress: `ws://127.0.0.1:${inspector.port}${inspector.path}`,
   localRoot: folder,
   remoteRoot: folderInside(folder),
   continueOnAttach: true,

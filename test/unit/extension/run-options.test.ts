@@ -161,7 +161,7 @@ test('the debugger is sent to this side of the tunnel, and told where the folder
   const { websocketAddress, localRoot, remoteRoot } = attachConfiguration(
     '/home/me/app',
     'app',
-    '127.0.0.1:4711/x',
+    { port: 4711, path: '/x' },
     'abc',
   )
   assert.deepEqual(
