@@ -1,25 +1,17 @@
 /** Before the engine goes for good, its containers do: over its own API, as any client would. */
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { EngineError } from '../base/errors.ts'
 
-function ask(socketPath: string, method: string, path: string): Promise<unknown> {
-  return new Promise((settle, fail) => {
-    const outgoing = request({ socketPath, method, path }, async (response) => {
-      try {
-        const chunks: Buffer[] = []
-        for await (const chunk of response) chunks.push(chunk as Buffer)
-        const text = Buffer.concat(chunks).toString('utf8')
-        const status = response.statusCode ?? 500
-        if (status >= 400 && status !== 404)
-          fail(new EngineError('unavailable', `the engine refused ${method} ${path} (${status}): ${text.trim()}`))
-        else settle(text === '' ? undefined : JSON.parse(text))
-      } catch (error) {
-        fail(error)
-      }
-    })
-    outgoing.once('error', fail)
-    outgoing.end()
-  })
+async function ask(socketPath: string, method: string, path: string): Promise<unknown> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  request({ socketPath, method, path }, resolve).once('error', reject).end()
+  const response = await promise
+  const said = await text(response)
+  const status = response.statusCode ?? 500
+  if (status >= 400 && status !== 404)
+    throw new EngineError('unavailable', `the engine refused ${method} ${path} (${status}): ${said.trim()}`)
+  return said === '' ? undefined : JSON.parse(said)
 }
 
 /** Stops every running container, ten seconds of grace each; with `remove` all containers are removed instead. */
