@@ -1,10 +1,9 @@
 /** Processes: fork(2), clone3(2), execve(2), waitid(2), pidfd_open(2), prctl(2). */
 
 import { errnoNumbers } from './errno.table.ts'
-import { type Argument, addressOf, declare, declarePlain, declareRaw } from './libc.ffi.ts'
+import { nativeSequence } from './fork-sequence.ffi.ts'
+import { type Argument, addressOf, declare, declarePlain, declareRaw, lastErrno, SyscallError } from './libc.ffi.ts'
 
-const syscall6 = declare('clone3', 'long syscall(long number, void *args, size_t size, long a, long b, long c)')
-const madvise = declareRaw('int madvise(uintptr_t address, size_t length, int advice)')
 const cExecve = declare('execve', 'int execve(const char *path, const char **argv, const char **envp)', (path) =>
   JSON.stringify(path),
 )
@@ -62,23 +61,20 @@ export function forkableRanges(maps: string): readonly Range[] {
   return ranges
 }
 
-let ranges: readonly Range[] = []
+const cloneArgs = Buffer.allocUnsafeSlow(88).fill(0)
+/** The child's pidfd, its pid as the parent sees it, its pid as it sees itself: each written by the kernel. */
+const results = Buffer.allocUnsafeSlow(24).fill(0)
+let forkSequence: (() => void) | undefined
 
-/** Reads the memory map once. Must run before the first `clone`, in a process started with UV_USE_IO_URING=0. */
+/** Reads the memory map, once. Must run before the first `clone`, in a process started with UV_USE_IO_URING=0. */
 export function prepareFork(maps: string): void {
-  ranges = forkableRanges(maps)
-}
-
-/**
- * V8 marks its heap MADV_DONTFORK; a child without it crashes in its first byte code. Undoes that for every mapping.
- * ENOMEM only says that there are holes between the mappings.
- */
-function allowHeapInChild(): void {
-  if (ranges.length === 0) throw new Error('clone: prepareFork has not been called')
-  for (const [start, length] of ranges) {
-    const result = madvise(start, length, MADV_DOFORK)
-    if (result < 0 && result !== -errnoNumbers.ENOMEM) throw new Error(`madvise MADV_DOFORK: errno ${-result}`)
-  }
+  // ENOMEM of madvise only says that there are holes between the mappings: the rest is done.
+  const advise = forkableRanges(maps).map(([start, length]) => ({
+    name: 'madvise',
+    args: [start, length, MADV_DOFORK],
+  }))
+  const clone = { name: 'syscall', args: [SYS_CLONE3, addressOf(cloneArgs), cloneArgs.length] }
+  forkSequence = nativeSequence([...advise, clone])
 }
 
 export type CloneRequest = {
@@ -88,9 +84,9 @@ export type CloneRequest = {
   readonly cgroup?: number
 }
 
-const cloneArgs = Buffer.alloc(88)
-const pidfdSlot = Buffer.alloc(8)
 const SIGCHLD = 17n
+const CLONE_PARENT_SETTID = 0x100000n
+const CLONE_CHILD_SETTID = 0x1000000n
 
 /**
  * clone3(2) without a new stack, as fork(2) does it. Returns the child's pid to the parent and 0 to the child.
@@ -100,16 +96,26 @@ const SIGCHLD = 17n
  * until `execve` or `exit`.
  */
 export function clone(request: CloneRequest): { pid: number; pidfd: number } {
+  if (forkSequence === undefined) throw new Error('clone: prepareFork has not been called')
+  fillCloneArgs(request)
+  forkSequence()
+  // Only the parent's copy of the memory holds the child's pid, and only the child's its own.
+  const pid = results.readInt32LE(8)
+  if (pid !== 0) return { pid, pidfd: (request.flags & cloneFlags.CLONE_PIDFD) === 0n ? -1 : results.readInt32LE(0) }
+  if (results.readInt32LE(16) !== 0) return { pid: 0, pidfd: -1 }
+  throw new SyscallError('clone3', lastErrno(), `with flags 0x${request.flags.toString(16)}`)
+}
+
+function fillCloneArgs({ flags, cgroup }: CloneRequest): void {
+  results.fill(0)
   cloneArgs.fill(0)
-  const wantsPidfd = (request.flags & cloneFlags.CLONE_PIDFD) !== 0n
-  cloneArgs.writeBigUInt64LE(request.flags, 0)
-  if (wantsPidfd) cloneArgs.writeBigUInt64LE(addressOf(pidfdSlot), 8)
+  cloneArgs.writeBigUInt64LE(flags | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID, 0)
+  cloneArgs.writeBigUInt64LE(addressOf(results), 8)
+  cloneArgs.writeBigUInt64LE(addressOf(results) + 16n, 16)
+  cloneArgs.writeBigUInt64LE(addressOf(results) + 8n, 24)
   // With CLONE_PARENT the exit signal must be 0: it is inherited from the caller.
-  if ((request.flags & cloneFlags.CLONE_PARENT) === 0n) cloneArgs.writeBigUInt64LE(SIGCHLD, 32)
-  if (request.cgroup !== undefined) cloneArgs.writeBigUInt64LE(BigInt(request.cgroup), 80)
-  allowHeapInChild()
-  const pid = syscall6(SYS_CLONE3, cloneArgs, 88, 0, 0, 0)
-  return { pid, pidfd: wantsPidfd && pid !== 0 ? pidfdSlot.readInt32LE(0) : -1 }
+  if ((flags & cloneFlags.CLONE_PARENT) === 0n) cloneArgs.writeBigUInt64LE(SIGCHLD, 32)
+  if (cgroup !== undefined) cloneArgs.writeBigUInt64LE(BigInt(cgroup), 80)
 }
 
 /** Replaces the program; returns only by throwing. Lists are NULL-terminated here. */

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { FrameReader } from './protocol.ts'
+import { sealProgram } from './sealed-node.ts'
 import type { ProcessExit, Shim, Supervisors } from './shim.ts'
 import { ShimClient } from './shim-client.ts'
 import { encodeSpawn, type SpawnAnswer } from './spawner-protocol.ts'
@@ -105,7 +106,8 @@ class ForkedSupervisors implements Supervisors {
 
   /** The fallback: a Node of its own for each container. */
   async #startProcess(directory: string): Promise<void> {
-    const child = spawn(this.#options.node, [...nodeFlags, this.#options.program, 'shim', directory], {
+    using sealed = sealProgram(this.#options.node)
+    const child = spawn(sealed.path, [...nodeFlags, this.#options.program, 'shim', directory], {
       stdio: 'ignore',
       detached: true,
       env: environment,
@@ -133,7 +135,8 @@ class ForkedSupervisors implements Supervisors {
 
   #start(): Promise<Spawner> {
     const { node, program } = this.#options
-    const child = spawn(node, [...nodeFlags, program], {
+    using sealed = sealProgram(node)
+    const child = spawn(sealed.path, [...nodeFlags, program], {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
       env: environment,
       cwd: dirname(program),

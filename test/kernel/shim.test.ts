@@ -1,6 +1,6 @@
 /** Spawner, shim and runtime on the kernel: what a container's process sees, and what survives a kill. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -258,6 +258,34 @@ test('the log rotates by size and keeps whole lines', { skip }, async () => {
     numbers.every((number, index) => index === 0 || number === numbers[index - 1]! + 1),
     'a line is lost or doubled',
   )
+})
+
+test('the program behind /proc/self/exe cannot be overwritten from inside (CVE-2019-5736)', { skip }, async () => {
+  const attack = mkdtempSync('/var/tmp/drydock-attack-')
+  using _attack = { [Symbol.dispose]: () => rmSync(attack, { recursive: true }) }
+  // Executed by the engine, the kernel takes the interpreter from the process that executes: the engine's own.
+  writeFileSync(`${attack}/bait.cjs`, '#!/proc/self/exe\nsetTimeout(() => {}, 20_000)\n', { mode: 0o755 })
+  // The container's own process takes hold of that program.
+  const attacker = [
+    'for i in $(seq 100); do pid=$(pgrep -f [b]ait.cjs) && break; sleep 0.05; done',
+    'exec 3</proc/$pid/exe || exit 3',
+    // access(2) answers for the mount: writing itself is refused as long as any engine runs the file (ETXTBSY).
+    'kill -9 $pid; [ -w /proc/self/fd/3 ] && echo writable || echo sealed',
+  ].join('\n')
+  const change: BundleOptions['change'] = (spec) => {
+    spec.mounts!.push({ destination: '/attack', type: 'bind', source: attack, options: ['bind', 'ro'] })
+  }
+  const { bundle, shim } = await launch(script(attacker), { change })
+  using _bundle = bundle
+  await shim.create()
+  const output = collect(await shim.attach({ stdin: false, stdout: true, stderr: true }))
+  await shim.start()
+  const bait = { user: { uid: 0, gid: 0 }, args: ['/attack/bait.cjs'], env: ['PATH=/usr/bin'], cwd: '/' }
+  await shim.exec({ execId: 'bait', openStdin: false, detached: true, process: bait })
+  await shim.exited
+  const { stdout, stderr } = unframe(await output)
+  await shim.release()
+  assert.deepEqual({ stdout, stderr }, { stdout: 'sealed\n', stderr: '' })
 })
 
 test('a seccomp filter holds, with and without new privileges', { skip }, async () => {
