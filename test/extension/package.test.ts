@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { packageFor } from '../../.ci/package.mjs'
-import { needsRoot, TestEngine } from '../machine.ts'
+import { noEngine, TestEngine } from '../engine/engine.ts'
 import { Bed, noBed } from './bed.ts'
 
 const otherProcessor = process.arch !== 'x64' && 'the package under test is for x64'
-const skip = needsRoot || noBed() || otherProcessor
+const skip = noEngine || noBed() || otherProcessor
 
 test('installed from its package, it works', { skip, timeout: 240_000 }, async () => {
   await using cleanup = new AsyncDisposableStack()
@@ -19,7 +19,7 @@ test('installed from its package, it works', { skip, timeout: 240_000 }, async (
   const folder = join(directory, 'folder')
   mkdirSync(folder)
   const extension = await packageFor('linux-x64', directory)
-  const engine = cleanup.use(await TestEngine.start({ bundle: true }))
+  const engine = cleanup.use(await TestEngine.start())
   const bed = cleanup.use(await Bed.open({ folder, extension, settings: { 'drydock.socket': engine.socket } }))
   await bed.openView('Drydock')
   await bed.page.getByRole('button', { name: /Drydock: engine running/ }).waitFor()

@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { needsRoot, TestEngine } from '../machine.ts'
+import { noEngine, TestEngine } from '../engine/engine.ts'
 import { Bed, noBed } from './bed.ts'
 
-const skip = needsRoot || noBed()
+const skip = noEngine || noBed()
 
 test('right-click a folder, run it in a container, and type', { skip, timeout: 180_000 }, async () => {
   await using cleanup = new AsyncDisposableStack()
@@ -16,7 +16,7 @@ test('right-click a folder, run it in a container, and type', { skip, timeout: 1
   const folder = join(directory, 'folder')
   mkdirSync(join(folder, 'greeting'), { recursive: true })
   writeFileSync(join(folder, 'greeting', 'hello.txt'), 'hello from the folder\n')
-  const engine = cleanup.use(await TestEngine.start({ bundle: true }))
+  const engine = cleanup.use(await TestEngine.start())
   const bed = cleanup.use(await Bed.open({ folder, settings: { 'drydock.socket': engine.socket } }))
 
   await bed.contextMenu('greeting', /Run in Container…/)
@@ -38,6 +38,6 @@ test('right-click a folder, run it in a container, and type', { skip, timeout: 1
   await terminal.focus()
   await bed.page.keyboard.type('exit\n')
   await bed.page.locator('.terminal-wrapper').first().waitFor({ state: 'detached' })
-  const { body } = await engine.ask('GET', '/containers/json?all=1')
-  assert.deepEqual(body, [])
+  const left = await engine.call('GET', '/containers/json?all=1')
+  assert.deepEqual(left.json(), [])
 })
