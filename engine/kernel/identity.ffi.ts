@@ -140,11 +140,14 @@ export const resourceLimits: Readonly<Record<string, number>> = {
   RLIMIT_RTTIME: 15,
 }
 
+/** RLIM_INFINITY is 2^64-1: in JSON it may be -1 or a number that rounds to 2^64. */
+const limitBits = (value: number): bigint => (value < 0 || value >= 2 ** 63 ? 2n ** 64n - 1n : BigInt(value))
+
 /** -1 is no limit. `pid` 0 is the caller. */
 export function setResourceLimit(pid: number, resource: number, soft: number, hard: number): void {
   const limit = Buffer.alloc(16)
-  limit.writeBigUInt64LE(BigInt.asUintN(64, BigInt(soft)), 0)
-  limit.writeBigUInt64LE(BigInt.asUintN(64, BigInt(hard)), 8)
+  limit.writeBigUInt64LE(limitBits(soft), 0)
+  limit.writeBigUInt64LE(limitBits(hard), 8)
   cPrlimit(pid, resource, limit, null)
 }
 

@@ -2,7 +2,7 @@
  * From the powers of the engine to those of the container's process. The order is forced: each step needs a power
  * that a later one gives up; capabilities(7), seccomp(2).
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, existsSync, fstatSync, openSync, readSync, writeFileSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import {
   capabilityMask,
@@ -108,18 +108,31 @@ export function withHome(environment: readonly string[], uid: number): readonly 
   return [...environment, `HOME=${homeOf(uid)}`]
 }
 
+/** Read at most this much: the file is the image's. */
 const largestPasswd = 1 << 20
 
 function homeOf(uid: number): string {
-  try {
-    const passwd = readFileSync('/etc/passwd', 'latin1')
-    if (passwd.length > largestPasswd) return '/'
-    for (const line of passwd.split('\n')) {
-      const fields = line.split(':')
-      if (fields.length >= 6 && fields[2] === String(uid)) return fields[5] === '' ? '/' : fields[5]!
-    }
-  } catch {
-    // An image without /etc/passwd is fine: its users have numbers only.
+  for (const line of readImageFile('/etc/passwd').split('\n')) {
+    const fields = line.split(':')
+    if (fields.length >= 6 && fields[2] === String(uid)) return fields[5] === '' ? '/' : fields[5]!
   }
   return '/'
+}
+
+/** Empty where there is no such regular file; a pipe in its place is not waited for. */
+function readImageFile(path: string): string {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch {
+    // An image without /etc/passwd is fine: its users have numbers only.
+    return ''
+  }
+  try {
+    if (!fstatSync(fd).isFile()) return ''
+    const bytes = Buffer.alloc(Math.min(fstatSync(fd).size, largestPasswd))
+    return bytes.toString('latin1', 0, readSync(fd, bytes, 0, bytes.length, 0))
+  } finally {
+    closeSync(fd)
+  }
 }
