@@ -4,6 +4,16 @@ import { StringDecoder } from 'node:string_decoder'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const escapes = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\^_=>78])/g
 
+/** A terminal's driver puts a carriage return before each line feed, and programs may have put one already. */
+const lineEnds = /\r+\n/g
+
+/** What stands before a lone carriage return is written over, as by a progress bar. The editor would begin a line. */
+const overwritten = /[^\n]*\r(?!$)|\r$/g
+
+/** All but tab and line feed. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const controls = /[\u0000-\u0008\u000b-\u001f\u007f]/g
+
 /** A log as plain text, of which only the last part is kept. */
 export class LogBuffer {
   readonly #limit: number
@@ -17,7 +27,7 @@ export class LogBuffer {
   }
 
   push(chunk: Uint8Array): void {
-    this.#text += this.#decoder.write(Buffer.from(chunk)).replaceAll('\r\n', '\n')
+    this.#text += this.#decoder.write(Buffer.from(chunk))
     if (this.#text.length <= this.#limit) return
     const from = this.#text.length - Math.floor((this.#limit * 7) / 8)
     const lineEnd = this.#text.indexOf('\n', from)
@@ -28,7 +38,7 @@ export class LogBuffer {
 
   /** For the reader: no escape sequences, and a first line that says when something was dropped. */
   text(): string {
-    const plain = this.#text.replace(escapes, '')
+    const plain = this.#text.replace(escapes, '').replace(lineEnds, '\n').replace(overwritten, '').replace(controls, '')
     return this.#dropped > 0 ? `… ${this.#dropped} earlier characters are not kept\n${plain}` : plain
   }
 }

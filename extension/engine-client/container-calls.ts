@@ -48,6 +48,11 @@ export class ContainerCalls {
     await this.#transport.done('POST', pathOf(id, '/stop'), { query: { t: seconds } })
   }
 
+  /** ApiError 409 where it does not run. */
+  async signal(id: string, signal: string): Promise<void> {
+    await this.#transport.done('POST', pathOf(id, '/kill'), { query: { signal } })
+  }
+
   /** With its anonymous volumes. `force` kills it first. One that is gone already is no failure. */
   async remove(id: string, force: boolean): Promise<void> {
     try {

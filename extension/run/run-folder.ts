@@ -37,7 +37,7 @@ export async function runFolder(face: Face, clicked: vscode.Uri | undefined): Pr
   await ensureImage(client, image)
   const keep = keepSetting()
   const id = await createForFolder(face, client, folder.fsPath, image, keep)
-  const closed = (): Promise<void> => leaveContainer(client, id, keep)
+  const closed = (hurried: boolean): Promise<void> => leaveContainer(client, id, keep, hurried)
   openTerminal(face, firstProcess(client, id, closed), {
     name: `${name} (${image})`,
     icon: 'package',

@@ -77,6 +77,6 @@ async function start(face: Face, answers: RunAnswers, inTerminal: boolean): Prom
   const host = { ...request.HostConfig, AutoRemove: inTerminal }
   const { Id } = await client.containers.create({ ...request, HostConfig: host }, answers.name)
   if (!inTerminal) return await client.containers.act(Id, 'start')
-  const process = firstProcess(client, Id, () => leaveContainer(client, Id, false))
+  const process = firstProcess(client, Id, (hurried) => leaveContainer(client, Id, false, hurried))
   openTerminal(face, process, { name: answers.name || answers.image, icon: 'package', waitAfterFailure: true })
 }

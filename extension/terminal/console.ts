@@ -13,8 +13,8 @@ export type ConsoleProcess = {
   resume?(signal: AbortSignal): Promise<Hijacked | null>
   /** After the output's end. Null where nobody knows. */
   exitCode(): Promise<number | null>
-  /** The terminal is gone: nobody will look at the process any more. */
-  closed(): Promise<void>
+  /** The terminal is gone: nobody will look at the process any more. `hurried`: nor wait for it to end. */
+  closed(hurried: boolean): Promise<void>
 }
 
 export type ConsoleOutput = {
@@ -71,10 +71,10 @@ export class Console {
   }
 
   /** Resolves when the process has been seen to. Rejects where that failed. */
-  async close(): Promise<void> {
+  async close(hurried = false): Promise<void> {
     this.#closing.abort()
     this.#connection?.socket.destroy()
-    await this.#process.closed()
+    await this.#process.closed(hurried)
   }
 
   #use(connection: Hijacked): void {

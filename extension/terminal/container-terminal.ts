@@ -33,7 +33,7 @@ export function openTerminal(face: Face, process: ConsoleProcess, look: Terminal
       void report(face.log, error)
     },
   })
-  const close = face.sessions.add(() => shown.close())
+  const close = face.sessions.add((hurried) => shown.close(hurried))
   // VS Code tells a terminal of its end only where the user ends it.
   const leave = (): void => void close().catch((error) => report(face.log, error))
   const pty: vscode.Pseudoterminal = {

@@ -14,7 +14,7 @@ const lookAgain = 1000
 type Outcome = number | null | 'engine-lost'
 
 /** The first process of a container that was created and not started. `closed` is what becomes of the container. */
-export function firstProcess(client: EngineClient, id: string, closed: () => Promise<void>): ConsoleProcess {
+export function firstProcess(client: EngineClient, id: string, closed: ConsoleProcess['closed']): ConsoleProcess {
   let outcome: Promise<Outcome> = Promise.resolve(null)
   const resize = (size: Size): Promise<void> => client.containers.resize(id, size.columns, size.rows)
   const attach = async (): Promise<Hijacked> => {
@@ -66,14 +66,21 @@ async function runsAgain(client: EngineClient, id: string, signal: AbortSignal):
   return false
 }
 
-/** Stops a container as its terminal closes, and removes it unless it is to be kept. */
-export async function leaveContainer(client: EngineClient, id: string, keep: boolean): Promise<void> {
+/**
+ * Stops a container as its terminal closes, and removes it unless it is to be kept. Its process is told first what a
+ * process is told whose terminal goes. In a hurry there is one request, which the engine carries out alone.
+ */
+export async function leaveContainer(client: EngineClient, id: string, keep: boolean, hurried: boolean): Promise<void> {
+  const { containers } = client
+  if (hurried) return await (keep ? containers.stop(id, grace) : containers.remove(id, true))
   try {
-    await client.containers.stop(id, grace)
+    await containers.signal(id, 'SIGHUP')
+    await containers.stop(id, grace)
   } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error
+    // Gone, or ended before the signal came.
+    if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error
   }
-  if (!keep) await client.containers.remove(id, true)
+  if (!keep) await containers.remove(id, true)
 }
 
 const shells = [

@@ -64,7 +64,7 @@ function containerNode(container: ContainerSummary): TreeNode {
   return {
     id: `container:${container.Id}`,
     label: name,
-    description: [container.Image, container.Status].filter((part) => part !== '').join(' · '),
+    description: [container.Image, lasting(container)].filter((part) => part !== '').join(' · '),
     tooltip: tooltipOf(container, name, ports),
     icon: look.icon,
     ...(look.color ? { color: look.color } : {}),
@@ -75,13 +75,19 @@ function containerNode(container: ContainerSummary): TreeNode {
   }
 }
 
+/** What of the state does not grow old while nothing happens: no "Up 2 minutes", since nobody would count on. */
+function lasting({ State, Status }: ContainerSummary): string {
+  if (State === 'exited') return /^Exited \(-?\d+\)/.exec(Status)?.[0].toLowerCase() ?? State
+  const health = /\((healthy|unhealthy|health: starting)\)/.exec(Status)?.[1]
+  return [State === 'running' ? '' : State, health ?? ''].filter((part) => part !== '').join(', ')
+}
+
 function tooltipOf(container: ContainerSummary, name: string, ports: Port[]): string {
   const folder = container.Labels?.['drydock.folder']
   return [
     `${name} (${shortId(container.Id)})`,
     `Image: ${container.Image}`,
     `Command: ${container.Command}`,
-    container.Status && `State: ${container.Status}`,
     folder && `Folder: ${folder}`,
     ports.length > 0 && `Ports: ${ports.map((port) => `${port.PublicPort} → ${port.PrivatePort}`).join(', ')}`,
   ]

@@ -51,6 +51,13 @@ test('a log is plain text: no colours, no window titles, one kind of line end', 
   assert.equal(log.text(), 'red\nnext\n')
 })
 
+test('what a terminal would have written over is not in the log, and no line is doubled', () => {
+  const log = new LogBuffer()
+  log.push(Buffer.from('a\r'))
+  log.push(Buffer.from('\n10 %\r20 %\rdone\r\r\n\u001b[?2004l\rnext\r'))
+  assert.equal(log.text(), 'a\ndone\nnext')
+})
+
 test('an escape sequence in two chunks is still taken out', () => {
   const log = new LogBuffer()
   log.push(Buffer.from('a\u001b[3'))

@@ -35,6 +35,9 @@ test('a container keeps its id in the tree whatever happens to it, and says its 
   assert.equal(running?.spoken, 'container web, running, image nginx')
   assert.equal(exited?.spoken, 'container web, exited, image nginx')
   assert.deepEqual([running?.context, exited?.context], ['container:running', 'container:exited'])
+  assert.deepEqual([running?.description, exited?.description], ['nginx', 'nginx · exited (1)'])
+  const checked = containerNodes([container({ Status: 'Up 2 minutes (unhealthy)' })])[0]
+  assert.equal(checked?.description, 'nginx · unhealthy')
   assert.notEqual(running?.icon, exited?.icon)
 })
 
