@@ -2,9 +2,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../base/errors.ts'
+import { supportedResources } from '../cgroup/support.ts'
 import type { ShimConfig } from '../shim/shim.ts'
 import type { OciUser } from '../spec/oci.ts'
-
 import type { Container } from './container.ts'
 import { containerMounts } from './container-mounts.ts'
 import { hostnameOf } from './container-process.ts'
@@ -73,7 +73,10 @@ export function writeBundle(engine: Engine, container: Container, directory: str
     cgroupVersion: engine.cgroups.version,
     seccomp: seccompFor(container.hostConfig),
   })
-  writeFileSync(join(directory, 'config.json'), JSON.stringify(spec), { mode: 0o600 })
+  // What this machine cannot keep was told at create; a start does not fail for it.
+  const { resources } = supportedResources(engine.cgroups, spec.linux?.resources ?? {})
+  const config = { ...spec, linux: { ...spec.linux, resources } }
+  writeFileSync(join(directory, 'config.json'), JSON.stringify(config), { mode: 0o600 })
 }
 
 function userOf(engine: Engine, container: Container): OciUser {

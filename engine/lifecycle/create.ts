@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
 import { never, timestamp } from '../base/time.ts'
+import { supportedResources } from '../cgroup/support.ts'
 import type { Image } from '../images/image.ts'
+import { resourcesOf } from '../spec/limits.ts'
 import { span } from '../trace/trace.ts'
 import type { Container, ContainerConfig, EndpointSettings, HostConfig, MountPoint } from './container.ts'
 import type { CreateContainer } from './containers.ts'
@@ -14,6 +16,7 @@ import { announce, type Engine, stateDirectory } from './engine.ts'
 import { checkConfig, checkHostConfig, completeHostConfig } from './host-config.ts'
 import { commandOf, mergeImage } from './image-merge.ts'
 import { writeLeftovers } from './leftovers.ts'
+import { thisMachine } from './machine.ts'
 import { checkSources, makeMountPoint, type NamedRequest, nameVolumes } from './mount-points.ts'
 import { mountRequests } from './mount-request.ts'
 import { containerName, generateName } from './names.ts'
@@ -57,7 +60,10 @@ function planCreation(engine: Engine, request: CreateContainer): Plan {
     networks: endpointSettings(engine, request.endpoints, hostConfig),
     mounts: nameVolumes(mounts),
     ...commandOf(config),
-    warnings: platformWarnings(request.platform, image),
+    warnings: [
+      ...platformWarnings(request.platform, image),
+      ...supportedResources(engine.cgroups, resourcesOf(hostConfig, thisMachine())).warnings,
+    ],
   }
 }
 

@@ -1,5 +1,6 @@
 /** Limits and restart policy of an existing container; wire fact 172. */
 import { EngineError } from '../base/errors.ts'
+import { supportedResources } from '../cgroup/support.ts'
 import { resourcesOf } from '../spec/limits.ts'
 import type { Container, ContainerResources, HostConfig, RestartPolicy } from './container.ts'
 import { announce, type Engine } from './engine.ts'
@@ -15,14 +16,15 @@ export async function update(
 ): Promise<string[]> {
   const { id } = engine.table.get(reference)
   checkRestartPolicy(restart)
-  await engine.lock.run(id, async () => {
+  return engine.lock.run(id, async () => {
     const container = engine.table.byId(id)
     const hostConfig = merged(container, resources, restart)
-    const changed = resourcesOf(changes(resources, hostConfig), thisMachine(), { update: true })
-    await engine.shims.get(id)?.update(changed)
+    const asked = resourcesOf(changes(resources, hostConfig), thisMachine(), { update: true })
+    const supported = supportedResources(engine.cgroups, asked)
+    await engine.shims.get(id)?.update(supported.resources)
     announce(engine, engine.table.update(id, { hostConfig }), 'update')
+    return supported.warnings
   })
-  return []
 }
 
 /** Zero and absent are both "leave it": the API's clients send zero for what the user did not name. */
