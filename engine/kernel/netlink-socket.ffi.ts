@@ -57,10 +57,17 @@ export class NetlinkSocket implements Disposable {
 
   /** One change, acknowledged. Throws SyscallError with the kernel's own words: `netlink add link x (…): EEXIST`. */
   change(request: NetlinkRequest): void {
+    this.ask(request)
+  }
+
+  /** As `change`, for a request that is answered: the bodies of the answers. */
+  ask(request: NetlinkRequest): Buffer[] {
     const sequence = this.#sequence++
     const bytes = message({ ...request, flags: request.flags | netlinkFlags.NLM_F_ACK }, sequence)
     cSend(this.#fd, bytes, bytes.length, 0)
-    if (this.#drain([request], sequence).length === 0) throw unanswered(request.purpose)
+    const replies = this.#drain([request], sequence)
+    if (replies.length === 0) throw unanswered(request.purpose)
+    return bodiesOf(replies)
   }
 
   /**
@@ -111,7 +118,7 @@ export class NetlinkSocket implements Disposable {
       const replies = this.#drain([request], sequence)
       const torn = replies.some((reply) => (reply.flags & netlinkFlags.NLM_F_DUMP_INTR) !== 0)
       if (torn && attempt < 5) continue
-      return replies.filter((reply) => reply.type > netlinkTypes.NLMSG_DONE).map((reply) => reply.body)
+      return bodiesOf(replies)
     }
   }
 
@@ -149,5 +156,8 @@ function failureOf(reply: NetlinkReply, requests: readonly NetlinkRequest[], fir
   const purpose = requests[reply.sequence - first]?.purpose ?? 'request'
   return new SyscallError('netlink', errno, text === '' ? purpose : `${purpose} (${text})`)
 }
+
+const bodiesOf = (replies: readonly NetlinkReply[]): Buffer[] =>
+  replies.filter((reply) => reply.type > netlinkTypes.NLMSG_DONE).map((reply) => reply.body)
 
 const unanswered = (purpose: string): Error => new Error(`netlink ${purpose}: the kernel gave no answer`)

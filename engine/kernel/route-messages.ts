@@ -190,6 +190,12 @@ export const addRoute = (route: Route): NetlinkRequest =>
 export const deleteRoute = (route: Route): NetlinkRequest =>
   request(RTM_DELROUTE, 0, 'delete route', ...routeParts(route))
 
+/**
+ * For NetlinkSocket.ask: one link; ENODEV when there is none. Since Linux 6.8 the kernel catches up with the link's
+ * carrier before it answers, which otherwise happens some milliseconds later in the background.
+ */
+export const queryLink = (link: LinkReference): NetlinkRequest =>
+  request(RTM_GETLINK, 0, `look for link ${link}`, ...referTo(link))
 /** For NetlinkSocket.dump: every link; `linkIn` reads the answers. */
 export const listLinks = (): NetlinkRequest => request(RTM_GETLINK, 0, 'list links', linkHeader(0))
 /** Every address; `addressIn` reads the answers. */

@@ -178,14 +178,21 @@ export class BridgeDriver implements Disposable {
     this.#ports.release(stored.endpoint.endpointId)
     this.#withdraw(publishedOf(stored))
     if (stored.link !== '') this.#removeLater(stored.link, stored.containerId)
-    const [next] = this.#store.endpoints({ container: stored.containerId }).filter(({ link }) => link !== '')
-    if (next !== undefined && stored.endpoint.gateway !== '')
-      ensureDefaultRoute(next.netnsPath, next.endpoint.interfaceName, gatewaysOf(next.endpoint))
+  }
+
+  /** The endpoint whose link is gone now may have had the container's default route; another one takes it over. */
+  #restoreRoute(containerId: string): void {
+    const next = this.#store
+      .endpoints({ container: containerId })
+      .find(({ link, endpoint }) => link !== '' && gatewaysOf(endpoint).length > 0)
+    if (next !== undefined) ensureDefaultRoute(next.netnsPath, next.endpoint.interfaceName, gatewaysOf(next.endpoint))
   }
 
   #removeLater(link: string, containerId: string): void {
     // A link that the kernel keeps is a leftover for the next `recover`.
-    const removal = removeLink(link).catch(() => undefined)
+    const removal = removeLink(link)
+      .then(() => this.#restoreRoute(containerId))
+      .catch(() => undefined)
     this.#removals.set(removal, containerId)
     void removal.then(() => this.#removals.delete(removal))
   }

@@ -13,6 +13,7 @@ import {
   linkIn,
   listLinks,
   listRoutes,
+  queryLink,
   routeIn,
   setLinkUp,
 } from '../kernel/route-messages.ts'
@@ -35,15 +36,21 @@ const withRoute = <T>(work: (socket: NetlinkSocket) => T): T => {
   return work(socket)
 }
 
+const indexOf = (socket: NetlinkSocket, name: string): number | undefined => {
+  try {
+    return linkIn(socket.ask(queryLink(name))[0]!).index
+  } catch (error) {
+    if (isErrno(error, 'ENODEV')) return undefined
+    throw error
+  }
+}
+
 export const links = (): Link[] => withRoute((socket) => socket.dump(listLinks()).map(linkIn))
 
 /** The subnets this machine has routes to, by links other than `except`; the default route is none of them. */
 export function routedSubnets(except: string): Subnet[] {
   return withRoute((socket) => {
-    const own = socket
-      .dump(listLinks())
-      .map(linkIn)
-      .find(({ name }) => name === except)?.index
+    const own = except === '' ? undefined : indexOf(socket, except)
     return ([4, 6] as const)
       .flatMap((version) => socket.dump(listRoutes(version)).map(routeIn))
       .filter(({ main, prefixLength, link }) => main && prefixLength > 0 && link !== own)
@@ -57,14 +64,9 @@ export type BridgeOptions = { name: string; addresses: readonly InterfaceAddress
 export function ensureBridge(bridge: BridgeOptions): void {
   withRoute((socket) => {
     const mtu = bridge.mtu === undefined ? {} : { mtu: bridge.mtu }
-    const find = (): number | undefined =>
-      socket
-        .dump(listLinks())
-        .map(linkIn)
-        .find(({ name }) => name === bridge.name)?.index
     // An address of its own, or the bridge would take the lowest of its ports and change it as they come and go.
-    if (find() === undefined) socket.change(addBridge(bridge.name, { mac: randomMac(), ...mtu }))
-    const index = find()!
+    if (indexOf(socket, bridge.name) === undefined) socket.change(addBridge(bridge.name, { mac: randomMac(), ...mtu }))
+    const index = indexOf(socket, bridge.name)!
     if (!bridge.ipv6) setting(`ipv6/conf/${bridge.name}/disable_ipv6`, '1')
     for (const address of bridge.addresses)
       ignoring('EEXIST', () => socket.change(addAddress(index, addressBytes(address), address.prefixLength)))
@@ -111,27 +113,24 @@ export function connectNamespace(attachment: Attachment): void {
   using cleanup = new DisposableStack()
   const namespace = cleanup.adopt(openSync(attachment.netnsPath, 'r'), closeSync)
   const socket = cleanup.use(new NetlinkSocket('NETLINK_ROUTE'))
-  const master = socket
-    .dump(listLinks())
-    .map(linkIn)
-    .find(({ name }) => name === attachment.bridge)
+  const master = indexOf(socket, attachment.bridge)
   if (master === undefined) throw new Error(`bridge ${attachment.bridge} is missing`)
   const mtu = attachment.mtu === undefined ? {} : { mtu: attachment.mtu }
   const peer = { name: attachment.interfaceName, namespace, mac: attachment.mac, ...mtu }
-  socket.change(addVeth({ name: attachment.link, master: master.index, peer, ...mtu }))
+  socket.change(addVeth({ name: attachment.link, master, peer, ...mtu }))
   using unfinished = new DisposableStack()
   unfinished.defer(() => socket.change(deleteLink(attachment.link)))
   setting(`ipv6/conf/${attachment.link}/disable_ipv6`, '1')
   inNetworkNamespace(attachment.netnsPath, () => setUpInside(attachment))
+  // The link's carrier, then the bridge's: a packet sent before the kernel has noticed them is lost, and the next
+  // attempt at the neighbour's address comes a second later.
+  for (const name of [attachment.link, attachment.bridge]) socket.ask(queryLink(name))
   unfinished.move()
 }
 
 function setUpInside({ interfaceName, addresses, gateways }: Attachment): void {
   withRoute((socket) => {
-    const { index } = socket
-      .dump(listLinks())
-      .map(linkIn)
-      .find(({ name }) => name === interfaceName)!
+    const index = indexOf(socket, interfaceName)!
     const hasIpv6 = addresses.some(({ version }) => version === 6)
     setting(`ipv6/conf/${interfaceName}/disable_ipv6`, hasIpv6 ? '0' : '1')
     // Neighbours that knew the address's last holder learn the new one when the link comes up.
@@ -148,10 +147,7 @@ export function ensureDefaultRoute(netnsPath: string, interfaceName: string, gat
   try {
     inNetworkNamespace(netnsPath, () =>
       withRoute((socket) => {
-        const link = socket
-          .dump(listLinks())
-          .map(linkIn)
-          .find(({ name }) => name === interfaceName)?.index
+        const link = indexOf(socket, interfaceName)
         if (link === undefined) return
         for (const gateway of gateways)
           ignoring('EEXIST', () => socket.change(addRoute({ gateway: addressBytes(gateway), link })))

@@ -19,6 +19,7 @@ import {
 import {
   addressIn,
   addressOffsets,
+  compare,
   destinationIsLocal,
   destinationNat,
   type Expression,
@@ -68,11 +69,20 @@ export function portElement(published: PublishedPort): { map: string; element: M
     : { map: oneAddress(protocol), element: { key: concatenation(addressBytes(host), ...key), data } }
 }
 
+const loopback6 = Buffer.alloc(16)
+loopback6[15] = 1
+
+/** The kernel lets no packet from ::1 leave the machine, whatever its destination becomes: that is the proxy's part. */
+const notLoopback6: Expression[] = [
+  payload('network', addressOffsets.ip6.destination, 16, register(0)),
+  compare(register(0), 'is not', loopback6),
+]
+
 /** To an address of this machine and a published port: on to the container. One rule per kind of map. */
 function publishRules(protocol: NetworkProtocol): Expression[][] {
   const { destination, length } = addressOffsets[protocol]
   const address = length / 4
-  const match = [...protocolIs(protocol), ...destinationIsLocal()]
+  const match = [...protocolIs(protocol), ...destinationIsLocal(), ...(protocol === 'ip6' ? notLoopback6 : [])]
   const key = (at: number): Expression[] => [
     meta('l4proto', register(at)),
     payload('transport', 2, 2, register(at + 1)),

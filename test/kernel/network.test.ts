@@ -97,7 +97,10 @@ async function textOf(socket: Socket): Promise<string> {
   return text
 }
 
-const ask = (host: string, port: number): Promise<string> => textOf(connect({ host, port }))
+const ask = (host: string, port: number): Promise<string> =>
+  textOf(connect({ host, port })).catch((error) => {
+    throw new Error(`${host}:${port}: ${error}`)
+  })
 
 async function askFrom(netnsPath: string, host: string, port: number): Promise<string> {
   const fd = inNetworkNamespace(netnsPath, () => beginConnection(addressBytes(parseAddress(host)!), port, host))
