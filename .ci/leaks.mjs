@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { root } from './toolchain.mjs'
 
 const list = (directory) => {
   try {
@@ -66,7 +67,8 @@ function namespaces() {
 const commandOf = (pid) => text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()
 
 /** An engine gives its spawner and the shims an environment of their own: they are known by the program they run. */
-const isEngines = (pid) => /\/(engine\/shim|dist\/engine)\/spawner\./.test(commandOf(pid))
+const programs = ['engine/shim/spawner.ts', 'dist/engine/spawner.js'].map((name) => join(root, name))
+const isEngines = (pid) => programs.some((program) => commandOf(pid).includes(program))
 
 const ownProcesses = (word, before) =>
   processes()

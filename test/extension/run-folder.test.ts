@@ -21,7 +21,7 @@ test('right-click a folder, run it in a container, and type', { skip, timeout: 1
 
   await bed.contextMenu('greeting', /Run in Container…/)
   await bed.pick('host')
-  const terminal = bed.page.locator('.terminal-wrapper.active textarea')
+  const terminal = bed.page.locator('.terminal-wrapper.active .xterm-helper-textarea')
   await terminal.waitFor({ state: 'attached' })
   await bed.terminalShows(/[#$] ?$/m)
   await terminal.focus()
