@@ -1,73 +1,73 @@
-/** The files of one json-file log: the current one and the rotated ones, `path.1` being the youngest of those. */
-import { type FileHandle, open, stat } from 'node:fs/promises'
+/**
+ * The files of one json-file log: the current one and the rotated ones, `path.1` being the youngest of those. Names move
+ * while one looks: a file is known by its inode, which nobody else gets while it is open. Looking is synchronous, so
+ * that few rotations fall into it, and repeated when one did.
+ */
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { isErrno } from '../kernel/libc.ffi.ts'
 
-export type LogFile = { handle: FileHandle; inode: number }
+export type LogFile = { fd: number; inode: number }
 
 const nameOf = (path: string, number: number): string => (number === 0 ? path : `${path}.${number}`)
 
-async function openFile(path: string): Promise<LogFile | undefined> {
+function openFile(path: string): LogFile | undefined {
   try {
-    const handle = await open(path, 'r')
-    return { handle, inode: (await handle.stat()).ino }
+    const fd = openSync(path, 'r')
+    return { fd, inode: fstatSync(fd).ino }
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined
     throw error
   }
 }
 
-/**
- * Oldest first. Opened youngest first: a rotation meanwhile then shows a file twice, which is noticed, and never hides one.
- */
-export async function openLogFiles(path: string, maxFile: number): Promise<LogFile[]> {
-  const files: LogFile[] = []
-  for (let number = 0; number < maxFile; number += 1) {
-    const file = await openFile(nameOf(path, number))
-    if (file === undefined) continue
-    if (files.some(({ inode }) => inode === file.inode)) await file.handle.close()
-    else files.unshift(file)
-  }
-  return files
+export const closeFiles = (files: readonly LogFile[]): void => {
+  for (const { fd } of files) closeSync(fd)
 }
 
-async function inodeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).ino
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined
-    throw error
+const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino
+
+/** A writer that rotates at every line could move the names for ever. */
+const mostLooks = 100
+
+/** Oldest first. */
+export function openLogFiles(path: string, maxFile: number): LogFile[] {
+  for (let look = 0; ; look += 1) {
+    const files: LogFile[] = []
+    for (let number = 0; number < maxFile; number += 1) {
+      const file = openFile(nameOf(path, number))
+      if (file !== undefined) files.unshift(file)
+    }
+    if (look === mostLooks || inodeOf(path) === files.at(-1)?.inode) return files
+    closeFiles(files)
   }
 }
 
-/** Whether the file is no longer the one that is written to. */
-export const isRotated = async (path: string, file: LogFile): Promise<boolean> => {
-  const current = await inodeOf(path)
-  // Between the writer's rename and its open there is no file of that name: the answer comes with the next look.
+/** Whether the file is no longer the one that is written to. Between the writer's rename and its open nobody can tell yet. */
+export function isRotated(path: string, file: LogFile): boolean {
+  const current = inodeOf(path)
   return current !== undefined && current !== file.inode
 }
 
 /** The file written to after `file`; when that was rotated out of existence, the oldest there is. */
-export async function nextLogFile(path: string, maxFile: number, file: LogFile): Promise<LogFile | undefined> {
-  for (;;) {
-    const place = await placeOf(path, maxFile, file.inode)
+export function nextLogFile(path: string, maxFile: number, file: LogFile): LogFile | undefined {
+  for (let look = 0; ; look += 1) {
+    const place = placeOf(path, maxFile, file.inode)
     if (place === 0) return undefined
-    const next = place === undefined ? await oldest(path, maxFile) : await openFile(nameOf(path, place - 1))
-    // A rotation while we looked has moved everything by one: look again.
-    if (next !== undefined && (await placeOf(path, maxFile, file.inode)) === place && next.inode !== file.inode)
-      return next
-    await next?.handle.close()
-    if (next === undefined) return undefined
+    const next = place === undefined ? oldest(path, maxFile) : openFile(nameOf(path, place - 1))
+    const settled = placeOf(path, maxFile, file.inode) === place && next?.inode !== file.inode
+    if (settled || look === mostLooks) return next
+    if (next !== undefined) closeSync(next.fd)
   }
 }
 
-async function placeOf(path: string, maxFile: number, inode: number): Promise<number | undefined> {
-  for (let number = 0; number < maxFile; number += 1) if ((await inodeOf(nameOf(path, number))) === inode) return number
+function placeOf(path: string, maxFile: number, inode: number): number | undefined {
+  for (let number = 0; number < maxFile; number += 1) if (inodeOf(nameOf(path, number)) === inode) return number
   return undefined
 }
 
-async function oldest(path: string, maxFile: number): Promise<LogFile | undefined> {
+function oldest(path: string, maxFile: number): LogFile | undefined {
   for (let number = maxFile - 1; number >= 0; number -= 1) {
-    const file = await openFile(nameOf(path, number))
+    const file = openFile(nameOf(path, number))
     if (file !== undefined) return file
   }
   return undefined
@@ -76,16 +76,16 @@ async function oldest(path: string, maxFile: number): Promise<LogFile | undefine
 const step = 65536
 
 /** The offset at which the last `count` lines begin, and how many lines were found from there; read from the end. */
-export async function tailOffset(file: LogFile, count: number): Promise<{ offset: number; lines: number }> {
+export function tailOffset(file: LogFile, count: number): { offset: number; lines: number } {
   const buffer = Buffer.allocUnsafe(step)
-  let end = (await file.handle.stat()).size
+  const { size } = fstatSync(file.fd)
   let lines = 0
-  // The newline at the very end ends the last line; the one before it ends the line before.
-  for (let first = true; end > 0; first = false) {
+  for (let end = size; end > 0; ) {
     const start = Math.max(0, end - step)
-    const { bytesRead } = await file.handle.read(buffer, 0, end - start, start)
-    let from = bytesRead - 1
-    if (first && buffer[from] === 10) from -= 1
+    const length = readSync(file.fd, buffer, 0, end - start, start)
+    let from = length - 1
+    // The newline at the very end ends the last line; the one before it ends the line before.
+    if (end === size && buffer[from] === 10) from -= 1
     for (; from >= 0; from -= 1) {
       from = buffer.lastIndexOf(10, from)
       if (from < 0) break
@@ -94,5 +94,5 @@ export async function tailOffset(file: LogFile, count: number): Promise<{ offset
     }
     end = start
   }
-  return { offset: 0, lines: lines + ((await file.handle.stat()).size > 0 ? 1 : 0) }
+  return { offset: 0, lines: size > 0 ? lines + 1 : 0 }
 }

@@ -1,7 +1,8 @@
 /** Reading a container's log back, and following it; wire facts 93–99. */
-import { watch } from 'node:fs'
+import { closeSync, fstatSync, read as readFile, watch } from 'node:fs'
 import { dirname } from 'node:path'
 import { Readable } from 'node:stream'
+import { promisify } from 'node:util'
 import { EngineError } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
 import type { Container } from './container.ts'
@@ -9,9 +10,10 @@ import type { LogOptions } from './containers.ts'
 import type { Engine } from './engine.ts'
 import { logLimits } from './host-config.ts'
 import { LogDecoder, normalTime } from './log-decoder.ts'
-import { isRotated, type LogFile, nextLogFile, openLogFiles, tailOffset } from './log-files.ts'
+import { closeFiles, isRotated, type LogFile, nextLogFile, openLogFiles, tailOffset } from './log-files.ts'
 
 const chunkSize = 256 * 1024
+const readAt = promisify(readFile)
 
 /** Ends when the log is read, or with `follow` when the container has stopped and all it wrote is read. */
 export function readLogs(engine: Engine, reference: string, options: LogOptions): Readable {
@@ -22,11 +24,34 @@ export function readLogs(engine: Engine, reference: string, options: LogOptions)
     throw new EngineError('conflict', 'can not get logs from container which is dead or marked for removal')
   if (container.hostConfig.LogConfig?.Type === 'none')
     throw new EngineError('not-implemented', 'configured logging driver does not support reading')
-  const reading = new LogReading(engine, container, options)
-  const stream = Readable.from(reading.chunks(), { objectMode: false, highWaterMark: chunkSize })
-  // A reader that goes away while nothing is written must not keep the watcher.
-  stream.once('close', () => reading.cancel())
-  return stream
+  return new LogStream(new LogReading(engine, container, options))
+}
+
+/** Pulls from the reading. Readable.from would wait for the next write before it lets a reader go. */
+class LogStream extends Readable {
+  readonly #reading: LogReading
+  readonly #chunks: AsyncGenerator<Buffer>
+
+  constructor(reading: LogReading) {
+    super({ highWaterMark: chunkSize })
+    this.#reading = reading
+    this.#chunks = reading.chunks()
+  }
+
+  override _read(): void {
+    this.#chunks.next().then(
+      ({ done, value }) => this.push(done === true ? null : value),
+      (error: Error) => this.destroy(error),
+    )
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#reading.cancel()
+    this.#chunks.return(undefined).then(
+      () => done(error),
+      (failure: Error) => done(error ?? failure),
+    )
+  }
 }
 
 const moment = (seconds: number | undefined): string | undefined =>
@@ -70,11 +95,9 @@ class LogReading {
     const changes = this.#exit === undefined ? undefined : open.use(new Changes(dirname(this.#path), this.#exit))
     this.#changes = changes
     if (changes !== undefined && this.#options.until) changes.endAt(this.#options.until * 1000)
-    const files = await openLogFiles(this.#path, this.#maxFile)
-    open.defer(async () => {
-      for (const { handle } of files) await handle.close()
-    })
-    const from = await this.#start(files)
+    const files = openLogFiles(this.#path, this.#maxFile)
+    open.defer(() => closeFiles(files))
+    const from = this.#start(files)
     let last: { file: LogFile; offset: number } | undefined
     for (const [index, file] of files.entries()) {
       if (index < from.index) continue
@@ -84,15 +107,15 @@ class LogReading {
     if (changes !== undefined) yield* this.#follow(last, changes, open)
   }
 
-  async #start(files: readonly LogFile[]): Promise<{ index: number; offset: number }> {
+  #start(files: readonly LogFile[]): { index: number; offset: number } {
     let wanted = this.#options.tail
     if (wanted === undefined) return { index: 0, offset: 0 }
     if (wanted === 0) {
-      const index = Math.max(0, files.length - 1)
-      return { index, offset: (await files[index]?.handle.stat())?.size ?? 0 }
+      const last = files.at(-1)
+      return { index: Math.max(0, files.length - 1), offset: last === undefined ? 0 : fstatSync(last.fd).size }
     }
     for (let index = files.length - 1; index >= 0; index -= 1) {
-      const { offset, lines } = await tailOffset(files[index] as LogFile, wanted)
+      const { offset, lines } = tailOffset(files[index] as LogFile, wanted)
       wanted -= lines
       if (wanted <= 0) return { index, offset }
     }
@@ -103,7 +126,7 @@ class LogReading {
   async *#drain(at: { file: LogFile; offset: number }): AsyncGenerator<Buffer> {
     while (!this.#decoder.passedUntil) {
       const buffer = Buffer.allocUnsafe(chunkSize)
-      const { bytesRead } = await at.file.handle.read(buffer, 0, chunkSize, at.offset)
+      const { bytesRead } = await readAt(at.file.fd, { buffer, position: at.offset })
       if (bytesRead === 0) return
       at.offset += bytesRead
       const read = buffer.subarray(0, bytesRead)
@@ -127,16 +150,13 @@ class LogReading {
     let at = start
     for (;;) {
       const over = changes.over
-      const rotated = at !== undefined && (await isRotated(this.#path, at.file))
+      const rotated = at !== undefined && isRotated(this.#path, at.file)
       if (at !== undefined) yield* this.#drain(at)
       if (this.#decoder.passedUntil) return
       if (at === undefined || rotated) {
-        const next =
-          at === undefined
-            ? (await openLogFiles(this.#path, 1))[0]
-            : await nextLogFile(this.#path, this.#maxFile, at.file)
+        const next = at === undefined ? openLogFiles(this.#path, 1)[0] : nextLogFile(this.#path, this.#maxFile, at.file)
         if (next !== undefined) {
-          open.defer(() => next.handle.close())
+          open.defer(() => closeSync(next.fd))
           this.#rest = Buffer.alloc(0)
           at = { file: next, offset: 0 }
           continue
