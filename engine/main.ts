@@ -193,7 +193,11 @@ function commandLine(): Command {
     .option('--exec-root <path>', 'what belongs to this boot', path, '/run/drydock')
     .option('--socket <path>', 'where clients connect', path, usualSocket)
     .option('--user <uid>', 'whom the socket belongs to', uid, 0)
-    .action(daemon)
+    .action(async (options: DaemonOptions) => {
+      await daemon(options)
+      // Connections to supervisors are still open, and would keep this process: theirs is to go on, ours to end.
+      process.exit(0)
+    })
   program
     .command('setup')
     .description('install, start, stop or remove the engine of this machine')
