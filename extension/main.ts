@@ -16,6 +16,7 @@ import { report } from './report.ts'
 import { runFolder } from './run/run-folder.ts'
 import { runImage } from './run/run-image.ts'
 import { OpenSessions } from './terminal/open-sessions.ts'
+import { removeOrphans } from './terminal/sweep.ts'
 import { Inventory } from './views/inventory.ts'
 import { registerViews } from './views/register-views.ts'
 
@@ -70,7 +71,13 @@ function createFace(context: vscode.ExtensionContext, log: vscode.LogOutputChann
   return { context, log, life, setup, inventory, sessions: new OpenSessions(), client: () => life.client() }
 }
 
-function connect({ life, setup, log }: Face): void {
-  life.connect()
-  void setup.startIfRoot().catch((error) => report(log, error))
+function connect(face: Face): void {
+  face.life.connect()
+  void begin(face).catch((error) => report(face.log, error))
+}
+
+/** What is done once it is known whether there is an engine. */
+async function begin(face: Face): Promise<void> {
+  await face.setup.startIfRoot()
+  if ((await face.life.settled()) === 'running') await removeOrphans(face)
 }

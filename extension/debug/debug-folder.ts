@@ -8,6 +8,7 @@ import { debugLabel, folderRequest } from '../run/folder-request.ts'
 import { ensureImage } from '../run/pull-image.ts'
 import { folderOf } from '../run/run-folder.ts'
 import { openTerminal } from '../terminal/container-terminal.ts'
+import { ownerLabels } from '../terminal/owner.ts'
 import { firstProcess } from '../terminal/processes.ts'
 import { attachConfiguration, debugCommand, entryOf, inspectorPort } from './debug-request.ts'
 import { inspectorPath } from './inspector.ts'
@@ -29,7 +30,7 @@ export async function debugFolder(face: Face, clicked: vscode.Uri | undefined): 
   const request = folderRequest(folder.fsPath, image, {
     command: debugCommand(entry),
     keep: false,
-    labels: { [debugLabel]: entry },
+    labels: { [debugLabel]: entry, ...ownerLabels() },
   })
   const { Id } = await client.containers.create(request)
   await debugContainer(face, client, folder, Id)

@@ -4,6 +4,7 @@ import type { EngineClient } from '../engine-client/client.ts'
 import { messageOf } from '../engine-client/errors.ts'
 import type { Face } from '../face.ts'
 import { openTerminal } from '../terminal/container-terminal.ts'
+import { ownerLabels } from '../terminal/owner.ts'
 import { firstProcess, leaveContainer } from '../terminal/processes.ts'
 import { chooseImage } from './choose-image.ts'
 import { folderRequest, shellCommand } from './folder-request.ts'
@@ -53,11 +54,13 @@ async function createForFolder(
   image: string,
   keep: boolean,
 ): Promise<string> {
-  const { Id, Warnings } = await client.containers.create(folderRequest(folder, image, { command: shellCommand, keep }))
+  const labels = keep ? {} : ownerLabels()
+  const request = folderRequest(folder, image, { command: shellCommand, keep, labels })
+  const { Id, Warnings } = await client.containers.create(request)
   for (const warning of Warnings ?? []) face.log.warn(warning)
   if (await hasShell(face, client, Id)) return Id
   await client.containers.remove(Id, true)
-  return (await client.containers.create(folderRequest(folder, image, { keep }))).Id
+  return (await client.containers.create(folderRequest(folder, image, { keep, labels }))).Id
 }
 
 /** An engine that can't look into a container that was not started is given the benefit of the doubt. */

@@ -2,6 +2,7 @@ import * as vscode from 'vscode'
 import { type Clicked, chooseImages, subjectsOf } from '../commands/choose.ts'
 import type { Face } from '../face.ts'
 import { openTerminal } from '../terminal/container-terminal.ts'
+import { ownerLabels } from '../terminal/owner.ts'
 import { firstProcess, leaveContainer } from '../terminal/processes.ts'
 import { chooseImage } from './choose-image.ts'
 import { createRequest, emptyAnswers, problemOf, type RunAnswers } from './parse-options.ts'
@@ -75,7 +76,8 @@ async function start(face: Face, answers: RunAnswers, inTerminal: boolean): Prom
   await ensureImage(client, answers.image)
   const request = createRequest(answers)
   const host = { ...request.HostConfig, AutoRemove: inTerminal }
-  const { Id } = await client.containers.create({ ...request, HostConfig: host }, answers.name)
+  const labels = inTerminal ? ownerLabels() : {}
+  const { Id } = await client.containers.create({ ...request, Labels: labels, HostConfig: host }, answers.name)
   if (!inTerminal) return await client.containers.act(Id, 'start')
   const process = firstProcess(client, Id, (hurried) => leaveContainer(client, Id, false, hurried))
   openTerminal(face, process, { name: answers.name || answers.image, icon: 'package', waitAfterFailure: true })
