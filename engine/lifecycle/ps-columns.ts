@@ -145,7 +145,7 @@ const bsd: readonly Column[] = [
 export function columnsOf(psArguments: string): readonly Column[] {
   const words = psArguments.trim().split(/\s+/)
   const chosen: Column[] = []
-  let style = words.some((word) => /^-?a?u?x?u?$/.test(word) && word.includes('u')) ? bsd : undefined
+  let style = words.some((word) => /^-?[auxwf]+$/.test(word) && word.includes('u')) ? bsd : undefined
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? ''
     const [, letters = '', rest = ''] = /^-?([a-zA-Z]*?)o(.*)$/.exec(word) ?? []

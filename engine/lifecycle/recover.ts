@@ -12,17 +12,18 @@ import { handleExit, watchExit } from './exit.ts'
 import { attempt, forgetBundle } from './forget-bundle.ts'
 import { containerDirectories, readLeftovers } from './leftovers.ts'
 import { disconnectNetworks } from './network-setup.ts'
-import { removeLeftovers } from './remove.ts'
+import { removeLeftovers, removeLocked } from './remove.ts'
 import { wantsStartAtBoot } from './restart-policy.ts'
 import { startLocked } from './start.ts'
 import { hasProcess, isRunning } from './state-table.ts'
 
-/** Once, before anything else is asked of the engine. The networks have been recovered with the ids it returned from `liveContainers`. */
+/** Once, before anything else is asked of the engine, and after the networks were recovered with `liveContainers`. */
 export async function recover(engine: Engine): Promise<void> {
   await removeHalfDone(engine)
   const ran = engine.table.list().filter(({ run }) => isRunning(run.state))
   await Promise.all(ran.filter(({ run }) => hasProcess(run.state)).map((container) => findAgain(engine, container)))
   await Promise.all(engine.table.list().map((container) => undoHalfStart(engine, container)))
+  await finishAutoRemove(engine)
   for (const { id } of ran) void startAtBoot(engine, id)
   for (const container of engine.table.list()) {
     const { Name } = container.hostConfig.RestartPolicy ?? { Name: '' }
@@ -47,6 +48,15 @@ export async function liveContainers(engine: Engine): Promise<Set<string>> {
       }),
   )
   return live
+}
+
+/** The last daemon was killed between the end of a container and its removal. */
+async function finishAutoRemove(engine: Engine): Promise<void> {
+  for (const { id, run, hostConfig } of engine.table.list())
+    if (run.state === 'exited' && hostConfig.AutoRemove === true)
+      await attempt(engine, `removing container ${id}`, () =>
+        engine.lock.run(id, () => removeLocked(engine, id, { volumes: true })),
+      )
 }
 
 /** A directory without a row: a creation that was not finished, or a removal. */
