@@ -11,6 +11,8 @@ import type { LogStream, LogWriter } from './log-writer.ts'
 import type { WindowSize } from './protocol.ts'
 import type { AttachStreams } from './shim.ts'
 
+/** How long the output of an ended process is held for its first attachment; milliseconds. */
+const firstAttachment = 30_000
 /** Input waiting for a process that does not read. */
 const fullInput = 64 * 1024
 const chunkSize = 65536
@@ -115,13 +117,22 @@ export class ProcessIo implements InputSink {
     this.#drainInput()
   }
 
-  /** The process has ended: calls back when all its output is out, at the latest after `patience` ms. */
-  drain(patience: number | undefined, done: () => void): void {
-    this.#held = false
+  /**
+   * The process has ended: calls back when all its output is out, at the latest after `patience` ms. Output that is held
+   * for a first attachment is still held: the client that started a short exec comes after its end.
+   */
+  drain(patience: number, done: () => void): void {
     this.#onDrained = done
     this.#closeInputNow()
     if (this.#outputs.length === 0) this.#drained()
-    else if (patience !== undefined) this.#options.loop.after(patience, () => this.#drained())
+    else this.#options.loop.after(this.#held ? firstAttachment : patience, () => this.#drained())
+  }
+
+  /** Nobody will come for it. */
+  abandon(): void {
+    this.#held = false
+    for (const output of [...this.#outputs]) this.#ended(output)
+    this.#closeInputNow()
   }
 
   #addOutput(output: Output): void {

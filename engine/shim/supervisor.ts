@@ -236,7 +236,7 @@ export class Supervisor implements ConnectionOwner {
       this.#execs.set(execId, { io, process: joined, started: true })
       return { pid: joined.pid }
     } catch (error) {
-      io.drain(0, () => undefined)
+      io.abandon()
       throw error
     } finally {
       pipes?.release()
@@ -279,7 +279,11 @@ export class Supervisor implements ConnectionOwner {
     const exit = { exitCode: child.exitCode, exitedAt: timestamp(), oomKilled: false }
     close(exec.process!.pidfd)
     exec.exit = exit
-    exec.io.drain(execPatience, () => this.#broadcast({ event: 'exec-exit', execId, exit }))
+    exec.io.drain(execPatience, () => {
+      this.#broadcast({ event: 'exec-exit', execId, exit })
+      // A daemon has heard of it; without one, the next is told when it comes.
+      if (this.#controls.size > 0) this.#execs.delete(execId)
+    })
   }
 
   /** What is left of the container goes; then its output is drained, and its end is on disk before anyone hears of it. */
