@@ -25,6 +25,6 @@ export async function dial(netnsPath: string, port: number): Promise<Socket> {
     cleanup.move()
     return socket
   } catch (error) {
-    throw new EngineError('unavailable', messageOf(error), { cause: error })
+    throw new EngineError('conflict', messageOf(error), { cause: error })
   }
 }

@@ -90,7 +90,7 @@ function mountOverlay(part: RootMount, target: string): void {
 /** Colons and backslashes in paths are escaped with a backslash, commas cannot be. */
 function overlayData(part: RootMount, shorten: (path: string) => string): string {
   const escaped = (path: string) => shorten(path).replaceAll(/([\\:])/g, '\\$1')
-  const lower = `lowerdir=${part.lower.map(escaped).join(':')}`
+  const lower = `redirect_dir=off,metacopy=off,lowerdir=${part.lower.map(escaped).join(':')}`
   return part.upper === undefined ? lower : `${lower},upperdir=${shorten(part.upper)},workdir=${shorten(part.work!)}`
 }
 
