@@ -39,7 +39,7 @@ function openSocket(directory: string): Promise<Socket> {
 }
 
 /**
- * The first frame that `wanted` takes; others before it are dropped, what follows it stays in `frames`. Reads without
+ * The first frame that `wanted` takes; others before it are dropped, what follows it stays in the socket. Reads without
  * making the stream flow, so that whoever gets the socket decides when it does.
  */
 function firstFrame<Wanted extends ShimFrame>(
@@ -61,6 +61,9 @@ function firstFrame<Wanted extends ShimFrame>(
       for (let frame = frames.next<ShimFrame>(); frame !== undefined; frame = frames.next<ShimFrame>()) {
         if (!wanted(frame)) continue
         stop()
+        // Now, not after a promise: where the other side has ended already, `end` comes in between and the rest is lost.
+        const rest = frames.rest()
+        if (rest.length > 0) socket.unshift(rest)
         resolve(frame)
         return
       }
@@ -190,8 +193,6 @@ export class ShimClient implements Shim {
       socket.destroy()
       throw errorOf(answer.error)
     }
-    const rest = frames.rest()
-    if (rest.length > 0) socket.unshift(rest)
     return socket
   }
 
