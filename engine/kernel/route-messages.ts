@@ -1,5 +1,5 @@
 /** What ip(8) says to the kernel, as messages: rtnetlink(7). Addresses are 4 or 16 bytes in network order. */
-import { attribute, attributesIn, type NetlinkRequest, nest, netlinkFlags, text, textOf, u32 } from './netlink.ts'
+import { attribute, attributesIn, type NetlinkRequest, nest, netlinkFlags, text, textOf, u8, u32 } from './netlink.ts'
 
 const { NLM_F_CREATE, NLM_F_EXCL } = netlinkFlags
 
@@ -22,6 +22,9 @@ const IFLA_NET_NS_FD = 28
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
 const VETH_INFO_PEER = 1
+const IFLA_INFO_SLAVE_KIND = 4
+const IFLA_INFO_SLAVE_DATA = 5
+const IFLA_BRPORT_MODE = 4
 const IFF_UP = 1
 
 const IFA_ADDRESS = 1
@@ -128,6 +131,20 @@ export const setLinkUp = (link: LinkReference, up: boolean): NetlinkRequest =>
 /** `ip link set LINK master M`; 0 takes it out of its bridge. */
 export const setLinkMaster = (link: LinkReference, master: number): NetlinkRequest =>
   request(RTM_NEWLINK, 0, `set master of link ${link}`, ...referTo(link), u32(IFLA_MASTER, master))
+
+/** `ip link set LINK type bridge_slave hairpin on`: the bridge may send a frame out of the port it came in by. */
+export const setLinkHairpin = (link: LinkReference, on: boolean): NetlinkRequest =>
+  request(
+    RTM_NEWLINK,
+    0,
+    `set hairpin of link ${link}`,
+    ...referTo(link),
+    nest(
+      IFLA_LINKINFO,
+      text(IFLA_INFO_SLAVE_KIND, 'bridge'),
+      nest(IFLA_INFO_SLAVE_DATA, u8(IFLA_BRPORT_MODE, on ? 1 : 0)),
+    ),
+  )
 
 /** `ip link set LINK address MAC mtu N` */
 export const setLinkOptions = (link: LinkReference, options: LinkOptions): NetlinkRequest =>

@@ -123,6 +123,7 @@ export class BridgeDriver implements Disposable {
       mac: endpoint.macAddress,
       addresses,
       gateways: gatewaysOf(endpoint),
+      hairpin: Object.values(endpoint.ports).some((bindings) => bindings !== null),
       ...mtuOf(network),
     })
   }

@@ -15,6 +15,7 @@ import {
   listRoutes,
   queryLink,
   routeIn,
+  setLinkHairpin,
   setLinkUp,
 } from '../kernel/route-messages.ts'
 import { addressBytes, addressFromBytes, type IpAddress, type Subnet, subnetOf } from './address.ts'
@@ -106,6 +107,11 @@ export type Attachment = {
   /** Default routes, where it has none yet. */
   gateways: readonly IpAddress[]
   mtu?: number
+  /**
+   * The container publishes ports, and may ask for them itself: where bridged packets go through the IP rules
+   * (br_netfilter), its own question comes back out of the port it came in by.
+   */
+  hairpin: boolean
 }
 
 /** Puts a pair between bridge and namespace, and sets up the container's end. On failure nothing is left. */
@@ -120,6 +126,7 @@ export function connectNamespace(attachment: Attachment): void {
   socket.change(addVeth({ name: attachment.link, master, peer, ...mtu }))
   using unfinished = new DisposableStack()
   unfinished.defer(() => socket.change(deleteLink(attachment.link)))
+  if (attachment.hairpin) socket.change(setLinkHairpin(attachment.link, true))
   setting(`ipv6/conf/${attachment.link}/disable_ipv6`, '1')
   inNetworkNamespace(attachment.netnsPath, () => setUpInside(attachment))
   // The link's carrier, then the bridge's: a packet sent before the kernel has noticed them is lost, and the next

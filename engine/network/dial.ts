@@ -8,7 +8,7 @@ import { beginConnection, connectionState } from '../kernel/network-socket.ffi.t
 /** A full queue of the listener is the only thing to wait for on a loopback link. */
 const longestWait = 5_000
 
-/** A TCP connection to 127.0.0.1:port inside a network namespace. Throws unavailable when nobody listens there. */
+/** A TCP connection to 127.0.0.1:port inside a network namespace. Throws conflict when nobody listens there. */
 export async function dial(netnsPath: string, port: number): Promise<Socket> {
   using cleanup = new DisposableStack()
   const detail = `127.0.0.1:${port} in ${netnsPath}`

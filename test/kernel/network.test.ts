@@ -1,114 +1,36 @@
-/** Networks on a machine of their own: a network namespace of this process plays the host. */
+/** Networks and endpoints, judged by what their namespaces can reach. */
 import assert from 'node:assert/strict'
-import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer, type Server, Socket } from 'node:net'
+import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Database } from '../../engine/base/database.ts'
 import { isKind } from '../../engine/base/errors.ts'
-import { isErrno } from '../../engine/kernel/libc.ffi.ts'
 import { inNetworkNamespace, unshare } from '../../engine/kernel/namespaces.ffi.ts'
 import { NetlinkSocket } from '../../engine/kernel/netlink-socket.ffi.ts'
 import { beginConnection, bindSocket, connectionState } from '../../engine/kernel/network-socket.ffi.ts'
-import { probeTable } from '../../engine/kernel/nftables.ts'
 import { addAddress, addBridge, deleteLink, linkIn, listLinks, setLinkUp } from '../../engine/kernel/route-messages.ts'
 import { addressBytes, parseAddress } from '../../engine/network/address.ts'
 import { ContainerNetworks } from '../../engine/network/container-networks.ts'
-import { instanceNames } from '../../engine/network/instance-names.ts'
-import type { EndpointRequest, PortMap } from '../../engine/network/network.ts'
 import { networkSchema } from '../../engine/network/network-schema.ts'
-
-const skip = process.getuid?.() !== 0 && 'needs root'
-
-let root: string
-let database: Database
-let networks: ContainerNetworks
-let servers: Server[]
-
-const open = (): ContainerNetworks => new ContainerNetworks({ database, execRoot: root, instance: root })
-
-const links = (): string[] => {
-  using socket = new NetlinkSocket('NETLINK_ROUTE')
-  return socket.dump(listLinks()).map((body) => linkIn(body).name)
-}
-
-beforeEach(() => {
-  if (skip !== false) return
-  unshare(['network'])
-  using socket = new NetlinkSocket('NETLINK_ROUTE')
-  socket.change(setLinkUp('lo', true))
-  root = mkdtempSync(join(tmpdir(), 'networks-'))
-  database = new Database(':memory:', [networkSchema])
-  networks = open()
-  servers = []
-})
-
-afterEach(async () => {
-  if (skip !== false) return
-  for (const server of servers) server.close()
-  await networks.destroy()
-  assert.deepEqual(links(), ['lo'], 'no link is left')
-  using rules = new NetlinkSocket('NETLINK_NETFILTER')
-  assert.throws(
-    () => rules.change(probeTable(instanceNames(root).table)),
-    (error) => isErrno(error, 'ENOENT'),
-    'no table is left',
-  )
-  assert.ok(!existsSync(join(root, 'netns')), 'no namespace is left')
-  database[Symbol.dispose]()
-  rmSync(root, { recursive: true })
-})
-
-/** A namespace and an endpoint in it. */
-async function start(name: string, more: Partial<EndpointRequest> = {}) {
-  const netnsPath = await networks.createNamespace(name)
-  const endpoint = await networks.attach({
-    networkId: networks.get('bridge').id,
-    containerId: name,
-    containerName: `/${name}`,
-    netnsPath,
-    ...more,
-  })
-  return { netnsPath, endpoint }
-}
-
-const publish = (key: string, hostPort: string, hostIp = ''): { ports: PortMap } => ({
-  ports: { [key]: [{ HostIp: hostIp, HostPort: hostPort }] },
-})
-
-/** A server inside a namespace that tells each client who it is to it. */
-async function serve(netnsPath: string, port: number, address = '0.0.0.0'): Promise<void> {
-  const { fd } = inNetworkNamespace(netnsPath, () =>
-    bindSocket('tcp', addressBytes(parseAddress(address)!), port, address),
-  )
-  const server = createServer((socket) => socket.end(`${socket.remoteAddress}`)).listen({ fd })
-  servers.push(server)
-  await once(server, 'listening')
-}
-
-async function textOf(socket: Socket): Promise<string> {
-  let text = ''
-  for await (const data of socket.setEncoding('utf8').setTimeout(5000, () => socket.destroy(new Error('timeout'))))
-    text += data
-  return text
-}
-
-const ask = (host: string, port: number): Promise<string> =>
-  textOf(connect({ host, port })).catch((error) => {
-    throw new Error(`${host}:${port}: ${error}`)
-  })
-
-async function askFrom(netnsPath: string, host: string, port: number): Promise<string> {
-  const fd = inNetworkNamespace(netnsPath, () => beginConnection(addressBytes(parseAddress(host)!), port, host))
-  const socket = new Socket({ fd, readable: true, writable: true })
-  return textOf(socket)
-}
-
-const gateway = (name = 'bridge'): string => networks.get(name).ipam.Config[0]!.Gateway!
+import {
+  ask,
+  askFrom,
+  gateway,
+  links,
+  networks,
+  publish,
+  reopen,
+  root,
+  serve,
+  servers,
+  skip,
+  start,
+  textOf,
+} from './network-bed.ts'
 
 test('host and container reach each other, and containers one another', { skip }, async () => {
   const one = await start('one')
@@ -140,106 +62,6 @@ test('an endpoint says what the namespace has', { skip }, async () => {
   assert.deepEqual(networks.members(endpoint.networkId), [{ containerId: 'one', containerName: '/one', endpoint }])
 })
 
-test('a published port answers on every address of the host, on localhost and to neighbours', { skip }, async () => {
-  const one = await start('one', publish('80/tcp', '8080'))
-  const two = await start('two')
-  await serve(one.netnsPath, 80)
-  assert.deepEqual(one.endpoint.ports, {
-    '80/tcp': [
-      { HostIp: '0.0.0.0', HostPort: '8080' },
-      { HostIp: '::', HostPort: '8080' },
-    ],
-  })
-  for (const host of [gateway(), '127.0.0.1', '127.1.2.3', '::1']) assert.equal(await ask(host, 8080), gateway(), host)
-  assert.equal(await askFrom(two.netnsPath, gateway(), 8080), gateway())
-  assert.equal(await askFrom(one.netnsPath, gateway(), 8080), gateway(), 'a container reaches itself')
-})
-
-test('a port published on loopback alone is reached there alone', { skip }, async () => {
-  const one = await start('one', publish('80/tcp', '8080', '127.0.0.1'))
-  await serve(one.netnsPath, 80)
-  assert.equal(await ask('127.0.0.1', 8080), gateway())
-  await assert.rejects(ask(gateway(), 8080), /ECONNREFUSED/)
-})
-
-test("a container cannot reach the host's own loopback ports", { skip }, async () => {
-  const one = await start('one')
-  const { fd } = bindSocket('tcp', addressBytes(parseAddress('127.0.0.1')!), 7001, 'loopback')
-  const host = createServer((socket) => socket.end('reached')).listen({ fd })
-  servers.push(host)
-  await once(host, 'listening')
-  // A packet to 127.0.0.1 by way of the bridge, as a container that controls its routes can send it.
-  const attempt = inNetworkNamespace(one.netnsPath, () => {
-    using socket = new NetlinkSocket('NETLINK_ROUTE')
-    const eth0 = socket
-      .dump(listLinks())
-      .map(linkIn)
-      .find(({ name }) => name === 'eth0')!
-    assert.ok(eth0.up)
-    return beginConnection(addressBytes(parseAddress(gateway())!), 7001, 'gateway')
-  })
-  await wait(100)
-  assert.throws(
-    () => connectionState(attempt, 'gateway'),
-    (error) => isErrno(error, 'ECONNREFUSED'),
-  )
-  new Socket({ fd: attempt }).destroy()
-})
-
-test('kernel rules go on leading published ports without the daemon', { skip }, async () => {
-  const one = await start('one', publish('80/tcp', '8080'))
-  await serve(one.netnsPath, 80)
-  await networks.close()
-  assert.equal(await ask('127.0.0.1', 8080), gateway())
-  assert.equal(await ask(gateway(), 8080), gateway())
-})
-
-test('datagrams are led on, and answers come back from where they were asked', { skip }, async () => {
-  const one = await start('one', publish('53/udp', '5353'))
-  const { fd } = inNetworkNamespace(one.netnsPath, () =>
-    bindSocket('udp', addressBytes(parseAddress('0.0.0.0')!), 53, 'inside'),
-  )
-  const server = createSocket('udp4')
-  server.on('message', (data, { port, address }) => server.send(`${data} back`, port, address))
-  server.bind({ fd })
-  for (const [type, host] of [
-    ['udp4', '127.0.0.1'],
-    ['udp6', '::1'],
-  ] as const) {
-    const client = createSocket(type)
-    client.connect(5353, host)
-    await once(client, 'connect')
-    client.send('there and')
-    const [data] = await once(client, 'message', { signal: AbortSignal.timeout(5000) })
-    assert.equal(String(data), 'there and back')
-    client.close()
-  }
-  server.close()
-})
-
-test('a port of ours or of another process is refused, and nothing is left of the endpoint', { skip }, async () => {
-  await start('one', publish('80/tcp', '8080'))
-  const { fd } = bindSocket('tcp', addressBytes(parseAddress('0.0.0.0')!), 8081, 'other')
-  const other = createServer().listen({ fd })
-  servers.push(other)
-  await once(other, 'listening')
-  const before = links()
-  const frame =
-    /^failed to set up container networking: driver failed programming external connectivity on endpoint two \([0-9a-f]{64}\): /
-  for (const [port, reason] of [
-    ['8080', /: Bind for 0\.0\.0\.0:8080 failed: port is already allocated$/],
-    ['8081', /: failed to bind host port for 0\.0\.0\.0:8081:172\.\d+\.0\.3:80\/tcp: address already in use$/],
-  ] as const)
-    await assert.rejects(
-      start('two', publish('80/tcp', port)),
-      (error) => isKind(error, 'internal') && frame.test(error.message) && reason.test(error.message),
-    )
-  assert.deepEqual(links(), before)
-  assert.equal(networks.members(networks.get('bridge').id).length, 1)
-  const { endpoint } = await start('two', publish('80/tcp', '8082'))
-  assert.equal(endpoint.ports['80/tcp']![0]!.HostPort, '8082')
-})
-
 test('detach gives everything back, twice, and without the namespace', { skip }, async () => {
   const { endpoint } = await start('one', publish('80/tcp', '8080'))
   await networks.removeNamespace('one')
@@ -267,7 +89,7 @@ test('a restart of the daemon finds the living, and clears the dead away', { ski
     using socket = new NetlinkSocket('NETLINK_ROUTE')
     socket.change(addBridge('stranger0'))
   }
-  networks = open()
+  reopen()
   await networks.recover(new Set(['one']))
   assert.deepEqual(
     networks.members(networks.get('bridge').id).map(({ containerId }) => containerId),
@@ -291,7 +113,7 @@ test('recovery makes bridge and rules again after the machine has restarted', { 
   unshare(['network'])
   using socket = new NetlinkSocket('NETLINK_ROUTE')
   socket.change(setLinkUp('lo', true))
-  networks = open()
+  reopen()
   await networks.recover(new Set())
   assert.deepEqual(networks.endpoints(one.endpoint.networkId), [])
   assert.ok(links().includes(`dd-${own.id.slice(0, 12)}`))
@@ -318,7 +140,7 @@ test('networks of their own: apart from each other, internal ones without a way 
   )
   await wait(200)
   assert.equal(connectionState(attempt, 'across'), 'pending', 'packets from network to network are dropped')
-  new Socket({ fd: attempt }).destroy()
+  closeSync(attempt)
   await assert.rejects(
     networks.remove('web'),
     (error) =>
@@ -362,17 +184,6 @@ test('a container on two networks keeps a default route when it leaves the first
   assert.equal(await askFrom(one.netnsPath, '198.51.100.1', 7002), second.ipAddress)
 })
 
-test('IPv6: address, route and published port', { skip }, async () => {
-  const six = await networks.create({ name: 'six', enableIPv6: true })
-  const one = await start('one', { networkId: six.id, ...publish('80/tcp', '8080') })
-  await serve(one.netnsPath, 80, '::')
-  assert.match(one.endpoint.ipv6Address, /^fd/)
-  assert.match(await ask(one.endpoint.ipv6Address, 80), /^fd/)
-  assert.match(await ask('::1', 8080), /^(fd|::1)/)
-  const v6Gateway = six.ipam.Config[1]!.Gateway!
-  assert.match(await ask(v6Gateway, 8080), /^fd/)
-})
-
 test('host and none have members and no kernel state', { skip }, async () => {
   for (const name of ['host', 'none']) {
     const { id } = networks.get(name)
@@ -396,9 +207,9 @@ test('counters count, and dial reaches a port that only the container has', { sk
   assert.equal(await textOf(await networks.dial(one.netnsPath, 6000)), '127.0.0.1')
   await assert.rejects(
     networks.dial(one.netnsPath, 6001),
-    (error) => isKind(error, 'unavailable') && /ECONNREFUSED/.test(error.message),
+    (error) => isKind(error, 'conflict') && /ECONNREFUSED/.test(error.message),
   )
-  await assert.rejects(networks.dial(join(root, 'none'), 1), (error) => isKind(error, 'unavailable'))
+  await assert.rejects(networks.dial(join(root, 'none'), 1), (error) => isKind(error, 'conflict'))
   await serve(one.netnsPath, 80)
   await ask(one.endpoint.ipAddress, 80)
   const counters = networks.counters(one.netnsPath)
