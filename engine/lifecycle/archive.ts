@@ -2,7 +2,7 @@
 import { closeSync, statSync } from 'node:fs'
 import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
-import { EngineError } from '../base/errors.ts'
+import { EngineError, isKind } from '../base/errors.ts'
 import {
   exportArchive,
   extractArchive,
@@ -47,12 +47,22 @@ function place(engine: Engine, container: Container, path: string): Place {
 
 const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
+/** A path in a volume was looked for under another name than the user's, which the message must not show. */
+function named<T>(reference: string, path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (!isKind(error, 'not-found')) throw error
+    throw new EngineError('not-found', `Could not find the file ${path} in container ${reference}`, { cause: error })
+  }
+}
+
 /** not-found in Docker's words; a link at the end is not followed. */
 export async function statPath(engine: Engine, reference: string, path: string): Promise<PathStat> {
   const container = engine.table.get(reference)
   const found = place(engine, container, path)
   using root = found.root
-  return statOf(root.fd, found.path, reference)
+  return named(reference, path, () => statOf(root.fd, found.path, reference))
 }
 
 export async function readArchive(
@@ -63,7 +73,7 @@ export async function readArchive(
   const container = engine.table.get(reference)
   if (posix.resolve('/', path) === '/') return readPath(openFrozen(engine, container), path, reference)
   const found = place(engine, container, path)
-  return readPath(found.root, found.path, reference)
+  return named(reference, path, () => readPath(found.root, found.path, reference))
 }
 
 export async function exportRoot(engine: Engine, reference: string): Promise<Readable> {

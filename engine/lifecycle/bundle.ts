@@ -11,6 +11,7 @@ import { hostnameOf } from './container-process.ts'
 import { containerSpec } from './container-spec.ts'
 import { type Engine, stateDirectory } from './engine.ts'
 import { logLimits } from './host-config.ts'
+import { initMounts } from './init-process.ts'
 import { type NetworkSetup, networkMode } from './network-setup.ts'
 import { openForAccounts } from './rootfs.ts'
 import { seccompFor } from './seccomp.ts'
@@ -66,10 +67,13 @@ export function writeBundle(engine: Engine, container: Container, directory: str
     netnsPath: network.netnsPath,
     ...(ipcPid === undefined ? {} : { ipcPid }),
     ...(pidPid === undefined ? {} : { pidPid }),
-    mounts: containerMounts(container, user, {
-      volume: (name) => engine.volumes.get(name),
-      subpath: (volume, path) => resolveSubpath(volume.mountpoint, path),
-    }),
+    mounts: [
+      ...containerMounts(container, user, {
+        volume: (name) => engine.volumes.get(name),
+        subpath: (volume, path) => resolveSubpath(volume.mountpoint, path),
+      }),
+      ...initMounts(engine.execRoot, container.hostConfig),
+    ],
     cgroupVersion: engine.cgroups.version,
     seccomp: seccompFor(container.hostConfig),
   })

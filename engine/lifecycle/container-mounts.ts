@@ -48,7 +48,9 @@ function pointMount(point: MountPoint, spec: MountSpec | undefined, user: OciUse
   }
   if (point.Type === 'bind') {
     const owner = ownerOf(point.Source)
-    return bindMount(point.mapOwner === true ? { ...request, ownerMap: { owner, user } } : request)
+    return point.mapOwner === true
+      ? ownerMapped(bindMount({ ...request, ownerMap: { owner, user } }))
+      : bindMount(request)
   }
   const volume = sources.volume(point.Name ?? '')
   const subpath = spec?.VolumeOptions?.Subpath
@@ -56,6 +58,9 @@ function pointMount(point: MountPoint, spec: MountSpec | undefined, user: OciUse
   const mounted = volumeMount(volume, request)
   return mounted ?? bindMount({ ...request, source: volume.mountpoint })
 }
+
+/** The option says that the mappings are meant for the mount; runtime-spec config.md, `idmap`. */
+const ownerMapped = (mount: OciMount): OciMount => ({ ...mount, options: [...(mount.options ?? []), 'idmap'] })
 
 /** A volume that is a file system of its own (driver options type, device, o) is mounted in the container only; wire fact 162. */
 function volumeMount(volume: Volume, request: BindRequest): OciMount | undefined {

@@ -18,6 +18,7 @@ import {
 } from '../spec/process.ts'
 import type { Container, HostConfig } from './container.ts'
 import type { CreateExec } from './containers.ts'
+import { firstWords } from './init-process.ts'
 import { securityOptions } from './security-options.ts'
 
 export const hostnameOf = (container: Pick<Container, 'config' | 'id'>): string =>
@@ -34,7 +35,7 @@ export function containerProcess(container: Container, user: OciUser): OciProces
   const [height = 0, width = 0] = hostConfig.ConsoleSize ?? []
   const spec = build(
     defaults(),
-    withArguments([container.path, ...container.args]),
+    withArguments(firstWords(container)),
     withEnvironment({ hostname: hostnameOf(container), terminal, variables: config.Env ?? [] }),
     withWorkingDirectory(config.WorkingDir ?? ''),
     withUser(user),

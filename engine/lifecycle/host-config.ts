@@ -7,6 +7,7 @@ import { checkLimits } from '../spec/limits.ts'
 import { tmpfsMount } from '../spec/mounts.ts'
 import { rlimitOf } from '../spec/process.ts'
 import type { ContainerConfig, ContainerResources, HostConfig, RestartPolicy } from './container.ts'
+import { checkInit } from './init-process.ts'
 import { thisMachine } from './machine.ts'
 import { securityOptions } from './security-options.ts'
 import { signalNumber } from './signal.ts'
@@ -141,7 +142,7 @@ export function checkHostConfig(config: ContainerConfig, host: HostConfig): void
   if (host.ShmSize !== undefined && host.ShmSize < 0) invalid('SHM size can not be less than 0')
   if ((host.OomScoreAdj ?? 0) < -1000 || (host.OomScoreAdj ?? 0) > 1000)
     invalid(`Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`)
-  if (host.Init === true) invalid('an init process of its own (--init) is not supported by this engine')
+  checkInit(host)
   if (host.Runtime && !knownRuntimes.has(host.Runtime)) invalid(`unknown or invalid runtime name: ${host.Runtime}`)
   if (host.CgroupParent && (!host.CgroupParent.startsWith('/') || host.CgroupParent.split('/').includes('..')))
     invalid(`invalid CgroupParent: ${host.CgroupParent}: use an absolute path of the cgroup hierarchy`)
