@@ -76,7 +76,7 @@ export class TestEngine implements AsyncDisposable {
       }
       daemon.stdout?.on('data', hear)
       daemon.stderr?.on('data', hear)
-      daemon.once('close', () => reject(new Error(`the daemon ended: ${this.#output}`)))
+      daemon.once('exit', () => reject(new Error(`the daemon ended: ${this.#output}`)))
     })
   }
 
@@ -84,7 +84,8 @@ export class TestEngine implements AsyncDisposable {
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const daemon = this.#daemon
     if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return
-    const ended = once(daemon, 'close')
+    // Not `close`: shims that go on have the daemon's outputs open.
+    const ended = once(daemon, 'exit')
     daemon.kill(signal)
     await ended
   }
@@ -109,11 +110,7 @@ export class TestEngine implements AsyncDisposable {
   open(
     method: string,
     path: string,
-    {
-      raw,
-      headers = {},
-      signal,
-    }: { raw?: Buffer | Readable | undefined; headers?: Record<string, string>; signal?: AbortSignal } = {},
+    { raw, headers = {} }: { raw?: Buffer | Readable | undefined; headers?: Record<string, string> } = {},
   ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const length = Buffer.isBuffer(raw) ? { 'Content-Length': String(raw.length) } : {}
@@ -124,7 +121,7 @@ export class TestEngine implements AsyncDisposable {
         agent: false,
         headers: { ...length, ...headers },
       } as const
-      const outgoing = request({ ...options, ...(signal === undefined ? {} : { signal }) }, resolve)
+      const outgoing = request(options, resolve)
       outgoing.on('error', reject)
       if (raw === undefined || Buffer.isBuffer(raw)) outgoing.end(raw)
       else raw.pipe(outgoing)
