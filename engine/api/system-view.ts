@@ -134,7 +134,7 @@ const unchanging = {
   },
   LiveRestoreEnabled: true,
   Isolation: '',
-  InitBinary: '',
+  InitBinary: 'docker-init',
   ContainerdCommit: { ID: '' },
   RuncCommit: { ID: '' },
   InitCommit: { ID: '' },
