@@ -8,7 +8,7 @@ import { never, timestamp } from '../base/time.ts'
 import { supportedResources } from '../cgroup/support.ts'
 import type { Image } from '../images/image.ts'
 import { resourcesOf } from '../spec/limits.ts'
-import { span } from '../trace/trace.ts'
+import { record, type Span, span, withTrace } from '../trace/trace.ts'
 import type { Container, ContainerConfig, EndpointSettings, HostConfig, MountPoint } from './container.ts'
 import type { CreateContainer } from './containers.ts'
 import { copyUp } from './copy-up.ts'
@@ -37,7 +37,11 @@ export async function create(engine: Engine, request: CreateContainer): Promise<
   const plan = planCreation(engine, request)
   const name = request.name ? containerName(request.name) : generateName(plan.id, (one) => engine.table.nameTaken(one))
   using _name = engine.table.reserve(name, plan.id)
-  const container = await span('lifecycle', 'create', () => make(engine, plan, name))
+  // Kept for the trace of the first start: what was prepared here is part of how the container came to run.
+  const spans: Span[] = []
+  const container = await withTrace(spans, () => span('lifecycle', 'create', () => make(engine, plan, name)))
+  engine.traces.set(plan.id, spans)
+  record(...spans)
   announce(engine, container, 'create')
   return { id: plan.id, warnings: plan.warnings }
 }

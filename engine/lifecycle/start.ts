@@ -1,7 +1,7 @@
 /** From created or exited to running: namespace, files, bundle, supervisor, process. */
 import { rm } from 'node:fs/promises'
 import { EngineError } from '../base/errors.ts'
-import { timestamp } from '../base/time.ts'
+import { never, timestamp } from '../base/time.ts'
 import type { Shim } from '../shim/shim.ts'
 import { record, type Span, span, withTrace } from '../trace/trace.ts'
 import { connectPending, dropPending } from './attach.ts'
@@ -46,7 +46,8 @@ export async function startLocked(engine: Engine, id: string, options: { restart
     await startFailed(engine, container, error)
   } finally {
     engine.starting.delete(id)
-    engine.traces.set(id, spans)
+    const before = container.run.startedAt === never ? (engine.traces.get(id) ?? []) : []
+    engine.traces.set(id, [...before, ...spans])
     record(...spans)
   }
 }
