@@ -1,0 +1,148 @@
+/** What is measured: each is a function of a peer that yields a number per round. */
+import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import type { ApiPeer } from './api-peer.ts'
+import { pss } from './place.ts'
+import { ensurePullImage, pullReference, registryAt } from './pull-image.ts'
+
+export type Measure = {
+  name: string
+  title: string
+  unit: 'ms' | 'MiB' | 'MB/s'
+  rounds: number
+  /** Rounds before, whose numbers do not count. */
+  warm?: number
+  /** Once, before any peer is asked. */
+  prepare?: () => Promise<void>
+  /** One number for each round. */
+  take: (peer: ApiPeer, rounds: number) => Promise<number[]>
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await work()
+  return performance.now() - start
+}
+
+async function each(rounds: number, round: () => Promise<number>): Promise<number[]> {
+  const numbers: number[] = []
+  for (let at = 0; at < rounds; at += 1) numbers.push(await round())
+  return numbers
+}
+
+const run = (network: string) => (peer: ApiPeer, rounds: number) =>
+  each(rounds, () => timed(() => peer.run(['true'], network)))
+
+async function exec(peer: ApiPeer, rounds: number): Promise<number[]> {
+  const id = await peer.create(['sleep', '1000'])
+  await using _owned = peer.owned([id])
+  await peer.start(id)
+  return await each(rounds, () =>
+    timed(async () => {
+      const body = { Cmd: ['true'], AttachStdout: true, AttachStderr: true }
+      const { Id } = await peer.call<{ Id: string }>('POST', `/v1.41/containers/${id}/exec`, body)
+      await peer.call('POST', `/v1.41/exec/${Id}/start`, { Detach: false, Tty: false })
+      const { ExitCode } = await peer.call<{ ExitCode: number }>('GET', `/v1.41/exec/${Id}/json`)
+      if (ExitCode !== 0) throw new Error(`exit code ${ExitCode}`)
+    }),
+  )
+}
+
+const parallel = (peer: ApiPeer, rounds: number): Promise<number[]> =>
+  each(rounds, () => timed(() => Promise.all(Array.from({ length: 50 }, () => peer.run(['true'], 'bridge')))))
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
+
+const idle = async (peer: ApiPeer): Promise<number[]> => [sum(peer.place.processes().map(pss))]
+
+async function shim(peer: ApiPeer): Promise<number[]> {
+  const before = new Set(peer.place.processes())
+  await using _owned = await peer.sleepers(50)
+  const added = peer.place.processes().filter((pid) => !before.has(pid))
+  return [sum(added.map(pss)) / 50]
+}
+
+async function pull(peer: ApiPeer, rounds: number): Promise<number[]> {
+  using _registry = await registryAt(peer.place)
+  const { name, tag } = pullReference
+  return await each(rounds, async () => {
+    const took = await timed(() => peer.call('POST', `/v1.41/images/create?fromImage=${name}&tag=${tag}`))
+    await peer.call('DELETE', `/v1.41/images/${name}:${tag}`)
+    return took
+  })
+}
+
+const megabytes = 200
+const writer = `yes ${'x'.repeat(99)} | head -c ${megabytes * 1e6}`
+
+async function logged(peer: ApiPeer): Promise<{ id: string; took: number }> {
+  const id = await peer.create(['sh', '-c', writer])
+  const took = await timed(async () => {
+    await peer.start(id)
+    await peer.wait(id)
+  })
+  return { id, took }
+}
+
+const logWrite = (peer: ApiPeer, rounds: number): Promise<number[]> =>
+  each(rounds, async () => {
+    const { id, took } = await logged(peer)
+    await peer.remove(id)
+    return took
+  })
+
+async function logRead(peer: ApiPeer, rounds: number): Promise<number[]> {
+  const { id } = await logged(peer)
+  await using _owned = peer.owned([id])
+  return await each(rounds, async () => {
+    let bytes = 0
+    const took = await timed(async () => {
+      for await (const chunk of await peer.open('GET', `/v1.41/containers/${id}/logs?stdout=1&stderr=1`))
+        bytes += (chunk as Buffer).length
+    })
+    if (bytes < megabytes * 1e6) throw new Error(`only ${bytes} bytes came back`)
+    return (megabytes * 1000) / took
+  })
+}
+
+/** The same program without any engine, to a file on the peer's disk. */
+const logWriter = (peer: ApiPeer, rounds: number): Promise<number[]> =>
+  each(rounds, async () => {
+    const path = peer.place.path('lines')
+    const took = await timed(async () => spawnSync('sh', ['-c', `${writer} > ${path}`]))
+    rmSync(path)
+    return took
+  })
+
+async function list(peer: ApiPeer, rounds: number): Promise<number[]> {
+  const ids = await Array.fromAsync({ length: 200 }, () => peer.create(['true']))
+  await using _owned = peer.owned(ids)
+  return await each(rounds, () => timed(() => peer.call('GET', '/v1.41/containers/json?all=1')))
+}
+
+async function restart(peer: ApiPeer, rounds: number): Promise<number[]> {
+  await using _owned = await peer.sleepers(50)
+  return await each(rounds, async () => {
+    await peer.end()
+    return await timed(async () => {
+      await peer.begin()
+      const running = await peer.call<unknown[]>('GET', '/v1.41/containers/json')
+      if (running.length !== 50) throw new Error(`${running.length} of 50 containers run`)
+    })
+  })
+}
+
+export const measures: readonly Measure[] = [
+  { name: 'idle', title: 'idle engine, memory', unit: 'MiB', rounds: 1, take: idle },
+  { name: 'run-none', title: 'run to removed, no network', unit: 'ms', rounds: 20, warm: 3, take: run('none') },
+  { name: 'run-bridge', title: 'run to removed, bridge', unit: 'ms', rounds: 20, warm: 3, take: run('bridge') },
+  { name: 'exec', title: 'exec to its exit code', unit: 'ms', rounds: 20, warm: 3, take: exec },
+  { name: 'parallel', title: '50 at once on the bridge', unit: 'ms', rounds: 3, take: parallel },
+  { name: 'shim', title: 'memory per container, of 50', unit: 'MiB', rounds: 1, take: shim },
+  { name: 'list', title: 'list of 200 containers', unit: 'ms', rounds: 10, warm: 2, take: list },
+  { name: 'restart', title: 'restart over 50 containers', unit: 'ms', rounds: 3, take: restart },
+  { name: 'log-writer', title: '200 MB of lines, to a file', unit: 'ms', rounds: 3, take: logWriter },
+  { name: 'log-write', title: '200 MB of lines, logged', unit: 'ms', rounds: 2, take: logWrite },
+  { name: 'log-read', title: '200 MB of lines, read back', unit: 'MB/s', rounds: 2, take: logRead },
+  { name: 'pull', title: 'pull of 370 MB in 4 layers', unit: 'ms', rounds: 2, prepare: ensurePullImage, take: pull },
+]

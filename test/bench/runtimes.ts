@@ -1,0 +1,60 @@
+/** The runtimes below the engines, driven by their command line: what a container costs without a daemon. */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { findProgram } from './peers.ts'
+import { Place } from './place.ts'
+import { rootfsArchive } from './rootfs.ts'
+
+export type Runtime = { place: Place; program: string }
+
+export async function startRuntimes(stack: AsyncDisposableStack, notes: string[]): Promise<Map<string, Runtime>> {
+  const runtimes = new Map<string, Runtime>()
+  for (const name of ['crun', 'runc']) {
+    const program = findProgram(name)
+    if (program === undefined) {
+      notes.push(`${name}: not installed`)
+      continue
+    }
+    const place = stack.use(await Place.open(name))
+    mkdirSync(place.path('rootfs'))
+    place.run('tar', ['-xf', rootfsArchive(), '-C', place.path('rootfs')])
+    place.run('sh', ['-c', `cd ${place.directory} && ${program} spec`])
+    runtimes.set(name, { place, program })
+  }
+  return runtimes
+}
+
+function write({ place }: Runtime, args: readonly string[]): void {
+  const spec = JSON.parse(readFileSync(place.path('config.json'), 'utf8'))
+  spec.process = { ...spec.process, args, terminal: false }
+  spec.linux = { ...spec.linux, cgroupsPath: `/${place.cgroup}/bench` }
+  writeFileSync(place.path('config.json'), JSON.stringify(spec))
+}
+
+/** Without the cost of entering the namespace that holds it: that is not the runtime's. */
+function call({ place, program }: Runtime, args: readonly string[]): number {
+  const start = performance.now()
+  const result = spawnSync(program, ['--root', place.path('state'), ...args], { stdio: 'ignore' })
+  if (result.status !== 0) throw new Error(`${program} ${args[0]} answers ${result.status}`)
+  return performance.now() - start
+}
+
+const repeat = (rounds: number, round: () => number): number[] => Array.from({ length: rounds }, round)
+
+function run(runtime: Runtime, rounds: number): number[] {
+  write(runtime, ['true'])
+  return repeat(rounds, () => call(runtime, ['run', '--bundle', runtime.place.directory, 'bench']))
+}
+
+function exec(runtime: Runtime, rounds: number): number[] {
+  write(runtime, ['sleep', '1000'])
+  call(runtime, ['run', '--detach', '--bundle', runtime.place.directory, 'bench'])
+  try {
+    return repeat(rounds, () => call(runtime, ['exec', 'bench', 'true']))
+  } finally {
+    call(runtime, ['delete', '--force', 'bench'])
+  }
+}
+
+/** Measures that a runtime can take part in. */
+export const runtimeMeasures: Readonly<Record<string, typeof run>> = { 'run-none': run, exec }
