@@ -9,7 +9,7 @@ import type { Container } from './container.ts'
 import { containerMounts } from './container-mounts.ts'
 import { hostnameOf } from './container-process.ts'
 import { containerSpec } from './container-spec.ts'
-import { type Engine, stateDirectory } from './engine.ts'
+import type { Engine } from './engine.ts'
 import { logLimits } from './host-config.ts'
 import { initMounts } from './init-process.ts'
 import { type NetworkSetup, networkMode } from './network-setup.ts'
@@ -55,7 +55,8 @@ function logAttributes({ config, hostConfig }: Container): { attributes?: Record
 }
 
 /** config.json, shim.json, and the files that are bound over /etc/hosts, /etc/hostname and /etc/resolv.conf. */
-export function writeBundle(engine: Engine, container: Container, directory: string, network: NetworkSetup): void {
+export function writeBundle(engine: Engine, given: Container, directory: string, network: NetworkSetup): void {
+  const container = withSharedNames(engine, given)
   writeShimConfig(engine, container, directory)
   writeNameFiles(engine, container, network)
   const user = userOf(engine, container)
@@ -100,14 +101,19 @@ function pidOfShared(engine: Engine, mode: string | undefined): number | undefin
 }
 
 /** A container that joins another's network sees that one's files. */
+function withSharedNames(engine: Engine, container: Container): Container {
+  const mode = networkMode(container)
+  if (mode.kind !== 'container') return container
+  const { hostsPath, hostnamePath, resolvConfPath } = engine.table.get(mode.reference)
+  if (container.hostsPath === hostsPath) return container
+  return engine.table.update(container.id, { hostsPath, hostnamePath, resolvConfPath })
+}
+
+/** Those of another container's network are that one's to write. */
 export function writeNameFiles(engine: Engine, container: Container, network: NetworkSetup): void {
   const { hostConfig, config } = container
   const mode = networkMode(container)
-  if (mode.kind === 'container') {
-    const other = engine.table.get(mode.reference)
-    linkNames(engine, container, other)
-    return
-  }
+  if (mode.kind === 'container') return
   const files = engine.networks.files({
     hostname: hostnameOf(container),
     domainname: config.Domainname ?? '',
@@ -118,17 +124,7 @@ export function writeNameFiles(engine: Engine, container: Container, network: Ne
     dnsOptions: hostConfig.DnsOptions ?? [],
     hostNetwork: mode.kind === 'host',
   })
-  mkdirSync(stateDirectory(engine, container.id), { recursive: true, mode: 0o710 })
   writeFileSync(container.hostsPath, files.hosts, { mode: 0o644 })
   writeFileSync(container.hostnamePath, files.hostname, { mode: 0o644 })
   writeFileSync(container.resolvConfPath, files.resolvConf, { mode: 0o644 })
-}
-
-function linkNames(engine: Engine, container: Container, other: Container): void {
-  if (container.hostsPath === other.hostsPath) return
-  engine.table.update(container.id, {
-    hostsPath: other.hostsPath,
-    hostnamePath: other.hostnamePath,
-    resolvConfPath: other.resolvConfPath,
-  })
 }

@@ -3,6 +3,7 @@
  * Docker Engine API 1.51 (that shape is what users stored in them); everything else is ours.
  */
 
+import type { Limits } from '../spec/limits.ts'
 import type { ImageRunConfig } from '../images/image.ts'
 import type { Endpoint, PortBinding } from '../network/network.ts'
 
@@ -45,30 +46,8 @@ export type MountSpec = {
   TmpfsOptions?: { SizeBytes?: number; Mode?: number; Options?: string[][] }
 }
 
-export type ThrottleDevice = { Path: string; Rate: number }
-
-/** Limits: the part of HostConfig that `update` can change. Bytes; CPU in 1e-9 processors. 0 or absent: no limit. */
-export type ContainerResources = {
-  Memory?: number
-  MemorySwap?: number
-  MemoryReservation?: number
-  MemorySwappiness?: number | null
-  OomKillDisable?: boolean | null
-  NanoCpus?: number
-  CpuShares?: number
-  CpuPeriod?: number
-  CpuQuota?: number
-  CpuRealtimePeriod?: number
-  CpuRealtimeRuntime?: number
-  CpusetCpus?: string
-  CpusetMems?: string
-  PidsLimit?: number | null
-  BlkioWeight?: number
-  BlkioWeightDevice?: { Path: string; Weight: number }[]
-  BlkioDeviceReadBps?: ThrottleDevice[]
-  BlkioDeviceWriteBps?: ThrottleDevice[]
-  BlkioDeviceReadIOps?: ThrottleDevice[]
-  BlkioDeviceWriteIOps?: ThrottleDevice[]
+/** Limits: the part of HostConfig that `update` can change. */
+export type ContainerResources = Limits & {
   CgroupParent?: string
   Devices?: { PathOnHost: string; PathInContainer: string; CgroupPermissions: string }[]
   DeviceCgroupRules?: string[]

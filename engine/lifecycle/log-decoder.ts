@@ -16,9 +16,9 @@ export type LogView = {
 
 const newline = 0x0a
 const backslash = 0x5c
+const quote = 0x22
 const prefix = Buffer.from('{"log":"')
 const marker = Buffer.from('","stream":"std')
-const timeKey = Buffer.from('"time":"')
 /** `2006-01-02T15:04:05.000000000Z` */
 const timeLength = 30
 const streamNumbers: Record<string, number> = { stdout: 1, stderr: 2 }
@@ -56,9 +56,11 @@ export class LogDecoder {
     const ours =
       close !== -1 &&
       close < end &&
-      lines[start + 1] === 0x22 &&
+      lines[start + 1] === quote &&
       lines[start + 2] === 0x6c &&
-      lines.compare(timeKey, 0, 8, timeAt - 8, timeAt) === 0 &&
+      lines[timeAt - 1] === quote &&
+      lines[timeAt - 2] === 0x3a &&
+      lines[timeAt - 4] === 0x65 &&
       lines[end - 3] === 0x5a
     if (!ours) return this.#foreign(lines, start, end, out, at)
     const stream = lines[close + marker.length] === letterO ? 1 : 2
@@ -70,7 +72,7 @@ export class LogDecoder {
       out[to] = 0x20
       to += 1
     }
-    to = unescapeInto(out, to, lines, start + prefix.length, close)
+    to = textInto(out, to, lines, start + prefix.length, close)
     if (this.#view.framed) writeHeader(out, head, stream, to - head - 8)
     return to
   }
@@ -122,8 +124,14 @@ export class LogDecoder {
 }
 
 function writeHeader(out: Buffer, at: number, stream: number, length: number): void {
-  out.writeUInt32LE(stream, at)
-  out.writeUInt32BE(length, at + 4)
+  out[at] = stream
+  out[at + 1] = 0
+  out[at + 2] = 0
+  out[at + 3] = 0
+  out[at + 4] = length >>> 24
+  out[at + 5] = length >>> 16
+  out[at + 6] = length >>> 8
+  out[at + 7] = length
 }
 
 type Entry = { log: string; stream: string; time: string; attrs: Record<string, string> }
@@ -150,6 +158,14 @@ const attributesText = (attributes: Record<string, string>): string =>
     .sort()
     .map((key) => `${encodeURIComponent(key)}=${encodeURIComponent(attributes[key] ?? '')}`)
     .join(',')
+
+/** Most lines have one escape only: the newline at their end. */
+function textInto(out: Buffer, start: number, data: Buffer, from: number, to: number): number {
+  if (data[to - 1] !== 0x6e || data.indexOf(backslash, from) !== to - 2) return unescapeInto(out, start, data, from, to)
+  const at = start + data.copy(out, start, from, to - 2)
+  out[at] = newline
+  return at + 1
+}
 
 /** A JSON string's content as the text it stands for; returns the position after it. */
 export function unescapeInto(out: Buffer, start: number, data: Buffer, from: number, to: number): number {

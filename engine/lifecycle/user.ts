@@ -81,6 +81,7 @@ export const lookUpUser = (root: number, user: string, more: readonly string[]):
 
 /** A container could make its own files as large as it likes. */
 const longest = 1 << 20
+const pieceSize = 8192
 
 /** The text of a file of the container, '' where there is none; links lead nowhere out of the root. */
 export function readInRoot(root: number, path: string): string {
@@ -96,14 +97,15 @@ export function readInRoot(root: number, path: string): string {
     throw error
   }
   try {
-    const buffer = Buffer.allocUnsafe(longest)
-    let length = 0
-    while (length < longest) {
-      const count = readSync(file, buffer, length, longest - length, null)
+    const pieces: Buffer[] = []
+    for (let length = 0; length < longest; ) {
+      const piece = Buffer.allocUnsafe(pieceSize)
+      const count = readSync(file, piece)
       if (count === 0) break
+      pieces.push(piece.subarray(0, count))
       length += count
     }
-    return buffer.toString('utf8', 0, length)
+    return Buffer.concat(pieces).toString()
   } catch (error) {
     if (isErrno(error, 'EISDIR', 'EAGAIN', 'EINVAL')) return ''
     throw error

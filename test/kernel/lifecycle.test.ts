@@ -1,6 +1,6 @@
 /** A container's life over the real layers: start, end, signals, policies, removal. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -300,6 +300,9 @@ test('top shows its processes and no others', { skip }, async () => {
   const id = await bed.create(['sh', '-c', 'sleep 101 & sleep 102 & echo ready; wait'])
   await bed.containers.start(id)
   await says(id, 'ready')
+  const commandsOf = (): (string | undefined)[] => bed.containers.top(id, '-ef').Processes.map((row) => row[7])
+  // Between fork and execve a child still has its parent's name.
+  while (!['sleep 101', 'sleep 102'].every((command) => commandsOf().includes(command))) await nextTurn()
   const { Titles, Processes } = bed.containers.top(id, '-ef')
   assert.deepEqual(Titles, ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'])
   const commands = Processes.map((row) => row[7]).toSorted()
@@ -327,6 +330,30 @@ test('two networks, connected and disconnected while it runs', { skip }, async (
   assert.deepEqual(bed.networks.members(network.id), [])
   await bed.containers.remove(id, { force: true, volumes: true })
   await bed.networks.remove(network.name)
+})
+
+test("one that shares another's network, processes and memory sees what that one sees", { skip }, async () => {
+  const first = await bed.create(['sleep', '1000'], {
+    hostConfig: { NetworkMode: 'bridge', CgroupParent: cgroupParent, ExtraHosts: ['extra:10.9.8.7'] },
+  })
+  await bed.containers.start(first)
+  const shared = `container:${bed.containers.get(first).name}`
+  const { out } = await bed.run(
+    'readlink /proc/self/ns/net /proc/self/ns/ipc; cat /proc/1/comm; grep extra /etc/hosts',
+    {
+      hostConfig: { NetworkMode: shared, IpcMode: shared, PidMode: shared, CgroupParent: cgroupParent },
+    },
+  )
+  const { pid } = bed.containers.get(first).run
+  const links = ['net', 'ipc'].map((type) => readlinkSync(`/proc/${pid}/ns/${type}`))
+  assert.equal(out, `${links.join('\n')}\nsleep\n10.9.8.7\textra\n`)
+  await bed.containers.remove(first, { force: true, volumes: true })
+  const alone = await bed.run('true')
+  await assert.rejects(
+    bed.run('true', { hostConfig: { NetworkMode: `container:${alone.id}`, CgroupParent: cgroupParent } }),
+    (error) =>
+      isKind(error, 'conflict') && /cannot join network namespace of a non running container/.test(error.message),
+  )
 })
 
 test('a start that is called off is undone', { skip }, async () => {
