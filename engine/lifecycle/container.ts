@@ -3,9 +3,9 @@
  * Docker Engine API 1.51 (that shape is what users stored in them); everything else is ours.
  */
 
-import type { Limits } from '../spec/limits.ts'
 import type { ImageRunConfig } from '../images/image.ts'
 import type { Endpoint, PortBinding } from '../network/network.ts'
+import type { Limits } from '../spec/limits.ts'
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'exited' | 'removing' | 'dead'
 
