@@ -1,0 +1,186 @@
+/** Images, networks and volumes over the wire, and what Drydock shows beyond Docker's API. */
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { after, before, describe, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { pack } from 'tar-stream'
+import { noEngine, rest, TestEngine, unframe } from './engine.ts'
+
+type Named = { Id: string; Name: string }
+
+async function archive(files: Record<string, string>): Promise<Buffer> {
+  const tar = pack()
+  for (const [name, text] of Object.entries(files)) tar.entry({ name }, text)
+  tar.finalize()
+  return rest(Readable.from(tar))
+}
+
+describe('the store', { skip: noEngine }, () => {
+  let engine: TestEngine
+  before(async () => {
+    engine = await TestEngine.start()
+  })
+  after(async () => {
+    await engine?.[Symbol.asyncDispose]()
+  })
+
+  for (const [form, make] of [
+    ['plain', (bytes: Buffer) => bytes],
+    ['gzip', gzipSync],
+  ] as const)
+    test(`an archive is imported, ${form}, saved, removed and loaded`, async () => {
+      const body = make(await archive({ greeting: `hello ${form}` }))
+      const name = `from-archive-${form}`
+      const imported = await engine.call('POST', `/images/create?fromSrc=-&repo=${name}&tag=1&changes=LABEL+a%3Db`, {
+        raw: body,
+      })
+      assert.equal(imported.status, 200)
+      assert.match(imported.text, /^\{"status":"sha256:[0-9a-f]{64}"\}\r\n$/)
+      const inspected = (await engine.call('GET', `/images/${name}:1/json`)).json<{
+        Id: string
+        Config: { Labels: object }
+      }>()
+      assert.deepEqual(inspected.Config.Labels, { a: 'b' })
+      const saved = await engine.call('GET', `/images/get?names=${name}:1`)
+      assert.equal(saved.headers['content-type'], 'application/x-tar')
+      const removed = (await engine.call('DELETE', `/images/${name}:1`)).json<object[]>()
+      assert.deepEqual(removed[0], { Untagged: `${name}:1` })
+      assert.equal((await engine.call('GET', `/images/${name}:1/json`)).status, 404)
+      const loaded = await engine.call('POST', '/images/load?quiet=1', { raw: saved.body })
+      assert.match(loaded.text, new RegExp(`Loaded image: ${name}:1`))
+      const again = (await engine.call('GET', `/images/${name}:1/json`)).json<{ Id: string }>()
+      assert.equal(again.Id, inspected.Id)
+      await engine.call('DELETE', `/images/${name}:1`)
+    })
+
+  test('what is no archive: an error in the stream or a status, never silence', async () => {
+    const loaded = await engine.call('POST', '/images/load', { raw: Buffer.from('this is no archive at all') })
+    assert.ok(loaded.status >= 400 || /"errorDetail"/.test(loaded.text), loaded.text)
+    const squeezed = await engine.call('POST', '/images/create?fromSrc=-&repo=x', {
+      raw: Buffer.from('BZh91AY&SY whatever'),
+    })
+    assert.equal(squeezed.status, 400)
+    assert.match(squeezed.text, /bzip2/)
+    const address = await engine.call('POST', '/images/create?fromSrc=http%3A%2F%2Fx%2Fy&repo=x')
+    assert.equal(address.status, 400)
+    assert.equal((await engine.call('POST', '/images/create')).status, 400)
+  })
+
+  test('a client that goes amid an upload leaves no image', async () => {
+    const count = (await engine.call('GET', '/images/json')).json<object[]>().length
+    const socket = await engine.wire()
+    socket.write('POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\npart of it')
+    socket.destroy()
+    assert.equal((await engine.call('GET', '/images/json')).json<object[]>().length, count)
+  })
+
+  test('image filters, by reference and label', async () => {
+    const ask = async (filters: object): Promise<number> =>
+      (await engine.call('GET', `/images/json?filters=${encodeURIComponent(JSON.stringify(filters))}`)).json<object[]>()
+        .length
+    assert.equal(await ask({ reference: ['host'] }), 1)
+    assert.equal(await ask({ reference: { 'ho*': true } }), 1)
+    assert.equal(await ask({ reference: ['other'] }), 0)
+    assert.equal(await ask({ dangling: ['true'] }), 0)
+  })
+
+  test('networks: made, listed, refused twice, pruned; predefined ones stay', async () => {
+    const made = await engine.call('POST', '/networks/create', { body: { Name: 'reef', Labels: { a: 'b' } } })
+    assert.equal(made.status, 201)
+    const twice = await engine.call('POST', '/networks/create', { body: { Name: 'reef' } })
+    assert.deepEqual([twice.status, twice.json().message], [409, 'network with name reef already exists'])
+    const list = (await engine.call('GET', '/networks')).json<Named[]>().map(({ Name }) => Name)
+    assert.deepEqual(list.toSorted(), ['bridge', 'host', 'none', 'reef'])
+    assert.deepEqual((await engine.call('GET', '/networks/')).json<Named[]>().length, 4)
+    assert.equal((await engine.call('DELETE', '/networks/bridge')).status, 403)
+    const preview = await engine.call('POST', '/drydock/prune/preview', { body: { Networks: true } })
+    assert.deepEqual(
+      preview.json<{ Networks: Named[] }>().Networks.map(({ Name }) => Name),
+      ['reef'],
+    )
+    assert.deepEqual((await engine.call('POST', '/networks/prune')).json(), { NetworksDeleted: ['reef'] })
+    assert.deepEqual((await engine.call('POST', '/networks/prune')).json(), { NetworksDeleted: null })
+    assert.equal((await engine.call('POST', '/networks/nope/connect', { body: { Container: 'x' } })).status, 404)
+  })
+
+  test('volumes: made once, pruned only when asked for by name', async () => {
+    const made = await engine.call('POST', '/volumes/create', { body: { Name: 'chest', Labels: { a: 'b' } } })
+    assert.equal(made.status, 201)
+    assert.equal((await engine.call('POST', '/volumes/create', { body: { Name: 'chest' } })).status, 201)
+    assert.deepEqual((await engine.call('POST', '/volumes/prune')).json(), { VolumesDeleted: null, SpaceReclaimed: 0 })
+    const all = encodeURIComponent('{"all":["true"]}')
+    assert.deepEqual((await engine.call('POST', `/volumes/prune?filters=${all}`)).json().VolumesDeleted, ['chest'])
+    const missing = await engine.call('GET', '/volumes/chest')
+    assert.deepEqual([missing.status, missing.json().message], [404, 'get chest: no such volume'])
+  })
+
+  test('namespaces, groups, limits and trace of a container', async () => {
+    const id = await engine.run('open', ['sleep', '600'])
+    const mine = (await engine.call('GET', '/drydock/containers/open/namespaces')).json<{
+      Namespaces: { Type: string; Host: boolean; Members: { ContainerName: string | null }[] }[]
+    }>()
+    const own = mine.Namespaces.filter(({ Host }) => !Host).map(({ Type }) => Type)
+    for (const type of ['ipc', 'mnt', 'net', 'pid', 'uts']) assert.ok(own.includes(type), `${type} in ${own.join()}`)
+    assert.ok(mine.Namespaces.every(({ Members }) => Members.some(({ ContainerName }) => ContainerName === 'open')))
+    const tree = (await engine.call('GET', '/drydock/cgroups')).text
+    assert.match(tree, new RegExp(`"ContainerId":"${id}","ContainerName":"open"`))
+    const limits = (await engine.call('GET', '/drydock/containers/open/limits')).json<{
+      Pids: { Current: number }
+      Memory: { Usage: number; Limit: number | null }
+    }>()
+    assert.equal(limits.Pids.Current, 1)
+    assert.ok(limits.Memory.Usage > 0)
+    const trace = (await engine.call('GET', '/drydock/containers/open/trace')).json<{
+      Spans: { Layer: string; Start: number; End: number }[]
+    }>()
+    assert.equal(trace.Spans[0]?.Layer, 'api')
+    assert.ok(trace.Spans.some(({ Layer }) => Layer === 'runtime'))
+    assert.ok(trace.Spans.every(({ Start, End }) => Start <= End))
+    assert.equal((await engine.call('GET', '/containers/open/stats?stream=0&one-shot=1')).json<{ id: string }>().id, id)
+    assert.equal((await engine.call('GET', '/containers/open/stats?stream=1&one-shot=1')).status, 400)
+    await engine.call('DELETE', '/containers/open?force=1')
+    assert.equal((await engine.call('GET', '/drydock/containers/open/limits')).status, 404)
+  })
+
+  test('dial: a connection into the container; nothing listening is a 409', async () => {
+    await engine.run('served', ['python3', '-m', 'http.server', '8000', '--bind', '127.0.0.1'])
+    const dial = async (port: string): Promise<string> => {
+      const socket = await engine.wire()
+      socket.write(
+        `POST /drydock/containers/served/dial?port=${port} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`,
+      )
+      socket.write('GET /etc/hostname HTTP/1.0\r\n\r\n')
+      return (await rest(socket)).toString('latin1')
+    }
+    let answer = await dial('8000')
+    while (answer.startsWith('HTTP/1.1 409 ')) answer = await dial('8000')
+    assert.match(answer, /^HTTP\/1\.1 101 UPGRADED\r\n[\s\S]*\r\n\r\nHTTP\/1\.0 200 OK/)
+    assert.match(await dial('8001'), /^HTTP\/1\.1 409 /)
+    assert.match(await dial('x'), /^HTTP\/1\.1 400 [\s\S]*invalid port/)
+    await engine.call('DELETE', '/containers/served?force=1')
+  })
+
+  test('commit keeps files and the changed configuration', async () => {
+    await engine.run('author', ['sh', '-c', 'echo written > /root/page; exec sleep 600'])
+    while ((await engine.call('HEAD', '/containers/author/archive?path=/root/page')).status !== 200);
+    const made = await engine.call(
+      'POST',
+      '/commit?container=author&repo=book&tag=1&changes=CMD+%5B%22cat%22%2C%22%2Froot%2Fpage%22%5D',
+    )
+    assert.equal(made.status, 201, made.text)
+    await engine.call('DELETE', '/containers/author?force=1')
+    await engine.run('reader', [], { Image: 'book:1' })
+    const read = await engine.call('GET', '/containers/reader/logs?stdout=1&follow=1')
+    assert.equal(unframe(read.body).stdout, 'written\n')
+    await engine.call('DELETE', '/containers/reader?force=1')
+    assert.equal((await engine.call('DELETE', '/images/book:1')).status, 200)
+    const wrong = await engine.call('POST', '/commit?container=author&repo=book')
+    assert.equal(wrong.status, 404)
+  })
+
+  test('system df counts', async () => {
+    const usage = (await engine.call('GET', '/system/df')).json<{ Images: object[]; BuildCache: object[] }>()
+    assert.equal(usage.Images.length, 1)
+    assert.deepEqual(usage.BuildCache, [])
+  })
+})
