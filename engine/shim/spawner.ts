@@ -13,6 +13,7 @@ import { signalNumbers } from '../kernel/signals.table.ts'
 import { EventLoop } from './event-loop.ts'
 import { listenIn, readShimFiles, runShim } from './fork-shim.ts'
 import { FrameReader } from './protocol.ts'
+import { rehearse } from './rehearsal.ts'
 import { encodeSpawn, type SpawnRequest } from './spawner-protocol.ts'
 
 const daemon = 3
@@ -41,6 +42,7 @@ function proveFork(): boolean {
 function serve(): never {
   setProcessName('drydock-spawner')
   const cgroups = detectCgroups()
+  rehearse(cgroups)
   blockSignals([signalNumbers.SIGCHLD])
   const signals = signalDescriptor([signalNumbers.SIGCHLD])
   const loop = new EventLoop()
