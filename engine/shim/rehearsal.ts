@@ -88,6 +88,5 @@ export function rehearse(cgroups: CgroupHost): void {
     talk()
   } catch {
     // Said above: nothing depends on it.
-
   }
 }
