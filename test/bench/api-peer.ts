@@ -119,18 +119,21 @@ export class ApiPeer implements AsyncDisposable {
   /** Containers that sleep; `remove` takes them away. */
   async sleepers(count: number): Promise<AsyncDisposable> {
     const ids: string[] = []
-    for (let at = 0; at < count; at += 1) {
-      const id = await this.create(['sleep', '1000'])
-      ids.push(id)
-      await this.start(id)
+    const some = async (): Promise<void> => {
+      while (ids.length < count) {
+        const at = ids.push('') - 1
+        ids[at] = await this.create(['sleep', '1000'])
+        await this.start(ids[at])
+      }
     }
+    await Promise.all([some(), some(), some(), some()])
     return this.owned(ids)
   }
 
   owned(ids: readonly string[]): AsyncDisposable {
     return {
       [Symbol.asyncDispose]: async () => {
-        for (const id of ids) await this.remove(id)
+        await Promise.all(ids.map((id) => this.remove(id)))
       },
     }
   }

@@ -22,7 +22,7 @@ function chosen(names: readonly string[]): readonly Measure[] {
 
 const load = (): string => loadavg()[0]!.toFixed(2)
 
-async function bench(names: readonly string[], interrupted: Promise<never>): Promise<void> {
+async function bench(names: readonly string[], stop: AbortSignal, interrupted: Promise<never>): Promise<void> {
   const wanted = chosen(names)
   const notes: string[] = []
   const rows: Row[] = []
@@ -34,10 +34,11 @@ async function bench(names: readonly string[], interrupted: Promise<never>): Pro
     for (const measure of wanted) {
       const values = new Map<string, number>()
       const note = async (name: string, take: (rounds: number) => number[] | Promise<number[]>): Promise<void> => {
+        if (stop.aborted) return
         try {
           const warm = measure.warm ?? 0
           const numbers = await take(warm + measure.rounds)
-          values.set(name, median(numbers.slice(warm)))
+          values.set(name, median(numbers.slice(Math.min(warm, numbers.length - 1))))
         } catch (error) {
           notes.push(`${name}, ${measure.name}: ${(error as Error).message}`)
         }
@@ -51,6 +52,7 @@ async function bench(names: readonly string[], interrupted: Promise<never>): Pro
       if (reference !== undefined && !peers.has('dockerd')) values.set(known, reference)
       rows.push({ title: `${measure.name}: ${measure.title}`, unit: measure.unit, values })
     }
+    if (stop.aborted) return
     const columns = [...peers.keys(), ...runtimes.keys(), ...(peers.has('dockerd') ? [] : [known])]
     console.log(`\n${tableLines(columns, rows).join('\n')}\n\nload now ${load()}; (N×): ours is N times better`)
     for (const line of notes) console.log(line)
@@ -58,16 +60,20 @@ async function bench(names: readonly string[], interrupted: Promise<never>): Pro
   await Promise.race([work(), interrupted])
 }
 
+const stop = new AbortController()
 const interrupted = new Promise<never>((_, reject) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => reject(new Error(`ended by ${signal}; what was started is taken away`)))
+    process.on(signal, () => {
+      stop.abort()
+      reject(new Error(`ended by ${signal}; what was started is taken away`))
+    })
 })
 interrupted.catch(() => {})
 
 try {
   if (process.getuid?.() !== 0) throw new Error('needs root')
   execFileSync(process.execPath, [join(import.meta.dirname, '../../.ci/build.mjs')], { stdio: 'inherit' })
-  await bench(process.argv.slice(2), interrupted)
+  await bench(process.argv.slice(2), stop.signal, interrupted)
   process.exit(0)
 } catch (error) {
   console.error((error as Error).message)

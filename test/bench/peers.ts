@@ -50,7 +50,7 @@ async function dockerd(program: string): Promise<ApiPeer> {
 }
 
 async function podman(program: string): Promise<ApiPeer> {
-  const place = await Place.open('podman')
+  const place = await Place.open('podman', { legacyCgroups: true })
   const roots = ['--root', place.path('root'), '--runroot', place.path('run'), '--tmpdir', place.path('tmp')]
   const more = [
     '--cgroup-manager=cgroupfs',
@@ -60,9 +60,13 @@ async function podman(program: string): Promise<ApiPeer> {
   const service = ['system', 'service', '--time=0', `unix://${place.path('docker.sock')}`]
   return new ApiPeer({
     place,
-    image: 'localhost/bench',
+    image: 'docker.io/library/bench',
     daemon: [program, ...roots, ...more, ...service],
-    hostConfig: { CgroupParent: `/${place.cgroup}` },
+    // Its own default is above what a process may have that can't raise its hard limits.
+    hostConfig: {
+      CgroupParent: `/${place.cgroup}`,
+      Ulimits: ['nofile', 'nproc'].map((Name) => ({ Name, Soft: 1024, Hard: 1024 })),
+    },
     // The store mounts itself in this namespace.
     erase: () => void place.run('sh', ['-c', `umount -l ${place.path('root/overlay')} || true`]),
   })

@@ -21,21 +21,27 @@ export const searchPath = [
 
 const controllers = '/sys/fs/cgroup'
 
+/** Some want no hierarchy of version 2 beside those of version 1; it is hidden from them only. */
+export type PlaceOptions = { legacyCgroups?: boolean }
+
 export class Place implements AsyncDisposable {
   readonly directory: string
   readonly name: string
   #holder: ChildProcess
 
-  private constructor(name: string) {
+  private constructor(name: string, { legacyCgroups = false }: PlaceOptions) {
     this.name = name
     this.directory = mkdtempSync(`/var/tmp/drydock-bench-${name}-`)
-    const script =
-      'ip link set lo up; mkdir -p /var/lib/cni; mount -t tmpfs none /var/lib/cni; echo; exec sleep infinity'
+    const script = [
+      'ip link set lo up; mkdir -p /var/lib/cni; mount -t tmpfs none /var/lib/cni',
+      ...(legacyCgroups ? ['umount /sys/fs/cgroup/unified 2>&-'] : []),
+      'echo; exec sleep infinity',
+    ].join('; ')
     this.#holder = this.#start('unshare', ['--net', '--mount', 'sh', '-c', script], 'pipe')
   }
 
-  static async open(name: string): Promise<Place> {
-    const place = new Place(name)
+  static async open(name: string, options: PlaceOptions = {}): Promise<Place> {
+    const place = new Place(name, options)
     await once(place.#holder.stdout!, 'data')
     return place
   }
