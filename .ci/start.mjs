@@ -144,14 +144,23 @@ async function main() {
   const { build } = await import('./build.mjs')
   if (await build()) console.log('Built')
   const stop = interrupted()
-  await using cleanup = new AsyncDisposableStack()
-  const { socket } = await engineFor(values.once, cleanup)
+  // No `using`: a Node that does not know it has to get as far as underNode.
+  const cleanup = new AsyncDisposableStack()
+  try {
+    await firstContainerAndEditor(values, stop, cleanup)
+  } finally {
+    await cleanup.disposeAsync()
+  }
+}
+
+async function firstContainerAndEditor({ once, 'no-editor': noEditor }, stop, cleanup) {
+  const { socket } = await engineFor(once, cleanup)
   await showFirstContainer(socket)
-  if (values.once) return
+  if (once) return
   console.log(
     `The engine's socket is ${socket}. For docker and other clients:\n\n  export DOCKER_HOST=unix://${socket}\n`,
   )
-  if (!values['no-editor']) cleanup.defer(await openEditor(socket))
+  if (!noEditor) cleanup.defer(await openEditor(socket))
   console.log('Ctrl-C stops the engine; containers go on.')
   await stop
   console.log('')
