@@ -71,7 +71,10 @@ function* regularFiles(directory: string, prefix = ''): Generator<string> {
   }
 }
 
-/** Copies everything below `source.directory`, and Node as bin/node, into `target`; answers the hash of it all. */
+/**
+ * Copies everything below `source.directory`, and Node as bin/node, into `target`; answers the hash of it all. What is
+ * in its bin does not count: an installed engine has its launcher there, and installed from itself it is the same.
+ */
 function copyEverything(source: Source, target: string): string {
   const hash = createHash('sha256')
   const put = (from: string, name: string, mode: number): void => {
@@ -80,7 +83,9 @@ function copyEverything(source: Source, target: string): string {
     mkdirSync(dirname(join(target, name)), { recursive: true, mode: 0o755 })
     writeFileSync(join(target, name), bytes, { mode, flag: 'wx' })
   }
-  const wanted = [...regularFiles(source.directory)].filter((name) => name !== 'bin/node' && !name.endsWith('.map'))
+  const wanted = [...regularFiles(source.directory)].filter(
+    (name) => !name.startsWith('bin/') && !name.endsWith('.map'),
+  )
   for (const name of wanted) put(join(source.directory, name), name, 0o644)
   put(source.node, 'bin/node', 0o755)
   return hash.digest('hex').slice(0, 12)

@@ -22,9 +22,15 @@ function isExecutable(file: string): boolean {
 export const elevators = (): string[] =>
   ['sudo', 'pkexec'].map((name) => onPath(name)).filter((file) => file !== undefined)
 
-/** A desktop VS Code runs extensions in Electron, which is no Node that could be copied; there PATH has to have one. */
-export const nodeProgram = (): string | undefined =>
-  process.versions.electron === undefined ? process.execPath : onPath('node')
+/**
+ * The Node that the package has beside its engine; built from the sources there is none, and then the one that runs
+ * this, unless it is Electron: a desktop VS Code is no Node that could be copied, and PATH has to have one.
+ */
+export function nodeProgram(engineDirectory: string): string | undefined {
+  const packaged = join(engineDirectory, 'bin', 'node')
+  if (isExecutable(packaged)) return packaged
+  return process.versions.electron === undefined ? process.execPath : onPath('node')
+}
 
 /** Where `setup install` puts the engine; only its being there is looked at. */
 export const isInstalled = (): boolean => existsSync('/opt/drydock/current')

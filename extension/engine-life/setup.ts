@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import * as vscode from 'vscode'
 import { linesOf } from '../engine-client/lines.ts'
 import type { EngineLife } from './engine-life.ts'
@@ -44,10 +45,10 @@ export class EngineSetup {
   }
 
   #facts(): SetupFacts {
-    const node = nodeProgram()
-    if (!node) throw new Error('The engine needs a Node program of version 22.15 or later, and none is on the PATH.')
     const engine = vscode.Uri.joinPath(this.#extension, 'dist', 'engine', 'main.js').fsPath
     if (!existsSync(engine)) throw new Error(`The extension is not complete: ${engine} is missing.`)
+    const node = nodeProgram(dirname(engine))
+    if (!node) throw new Error('The engine needs a Node program of version 22.15 or later, and none is on the PATH.')
     const { socketPath } = this.#life
     return { node, engine, socketPath, uid: process.getuid?.() ?? -1, elevators: elevators() }
   }
