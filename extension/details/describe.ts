@@ -32,6 +32,10 @@ export function overviewOf(inspect: ContainerInspect): Overview {
   }
 }
 
+/** To the second: the nanoseconds of the API are nobody's to read. Undefined where it has not happened. */
+const moment = (time: string): string | undefined =>
+  time === never ? undefined : time.replace(/^(.{10})T(.{8}).*$/, '$1 $2 UTC')
+
 function factsOf(inspect: ContainerInspect): [string, string][] {
   const { State, Config, HostConfig } = inspect
   const networks = Object.entries(inspect.NetworkSettings.Networks ?? {})
@@ -43,9 +47,9 @@ function factsOf(inspect: ContainerInspect): [string, string][] {
     ['User', Config.User],
     ['Host name', Config.Hostname],
     ['First process', State.Running ? String(State.Pid) : undefined],
-    ['Created', inspect.Created],
-    ['Started', State.StartedAt === never ? undefined : State.StartedAt],
-    ['Ended', State.Running || State.FinishedAt === never ? undefined : State.FinishedAt],
+    ['Created', moment(inspect.Created)],
+    ['Started', moment(State.StartedAt)],
+    ['Ended', State.Running ? undefined : moment(State.FinishedAt)],
     ['Ports', portsOf(inspect).join(', ')],
     ['Networks', networks.map(([name, end]) => (end.IPAddress ? `${name} (${end.IPAddress})` : name)).join(', ')],
     ['Restart policy', HostConfig.RestartPolicy?.Name],

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import { type Browser, chromium, type FrameLocator, type Page } from 'playwright-core'
 import { ensureCodeServer, type Server, startServer, stopServer } from '../../.ci/code-server.mjs'
 
 const projectRoot = resolve(import.meta.dirname, '..', '..')
@@ -129,6 +129,11 @@ export class Bed implements AsyncDisposable {
   /** An item of any tree: explorer or one of our views. */
   treeItem(name: string | RegExp) {
     return this.page.getByRole('treeitem', { name }).first()
+  }
+
+  /** The content of the webview that is open, inside the two frames that VS Code puts around it. */
+  get webview(): FrameLocator {
+    return this.page.frameLocator('iframe.webview.ready').frameLocator('#active-frame')
   }
 
   async openView(name: string): Promise<void> {

@@ -21,7 +21,7 @@ const charts: readonly ChartSpec[] = [
     title: 'Processors',
     lines: [{ label: 'in use', color: blue, value: (point) => point.cpu }],
     limit: (point) => point.cpuLimit,
-    format: (value) => String(Number(value.toFixed(2))),
+    format: (value) => String(Number(value.toFixed(value < 0.1 ? 4 : 2))),
   },
   {
     title: 'Processes',
