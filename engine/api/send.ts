@@ -1,7 +1,6 @@
 /** Writes answers to ordinary HTTP responses. */
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { messageOf } from '../base/errors.ts'
 import type { Answer, LinesAnswer } from './answer.ts'
 import { errorBody, wireError } from './errors.ts'
 import { commonHeaders } from './headers.ts'
@@ -46,7 +45,7 @@ async function sendLines(response: ServerResponse, answer: LinesAnswer, signal: 
     start()
   } catch (error) {
     if (!response.headersSent || !answer.errorLine) throw error
-    const message = messageOf(error)
+    const { message } = wireError(error)
     write({ errorDetail: { message }, error: message })
   }
   response.end()

@@ -3,7 +3,9 @@
  * another layer's tables. A statement or a transaction either happened or it did not, also across kill -9.
  */
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite'
+import { DiskReserve } from './disk-reserve.ts'
 import { EngineError } from './errors.ts'
+import { isNoSpace, noSpace } from './no-space.ts'
 
 export type Row = Record<string, SQLOutputValue>
 
@@ -13,6 +15,7 @@ export type Schema = { readonly name: string; readonly migrations: readonly stri
 export class Database implements Disposable {
   readonly #database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  readonly #reserve: DiskReserve | undefined
   #depth = 0
 
   /** `:memory:` works for tests. Throws unavailable when the file is of a newer engine. */
@@ -25,6 +28,7 @@ export class Database implements Disposable {
       'CREATE TABLE IF NOT EXISTS schema_version (name TEXT PRIMARY KEY, applied INTEGER NOT NULL) STRICT',
     )
     for (const schema of schemas) this.#migrate(schema)
+    if (path !== ':memory:') this.#reserve = new DiskReserve(`${path}-reserve`)
   }
 
   #migrate(schema: Schema): void {
@@ -62,12 +66,37 @@ export class Database implements Disposable {
 
   /** Rows changed. Outside of a transaction it is durable when it returns. */
   run(sql: string, ...values: (string | number | bigint | null | Uint8Array)[]): number {
-    return Number(this.#prepare(sql).run(...values).changes)
+    return this.#withSpace(() => Number(this.#prepare(sql).run(...values).changes))
   }
 
-  /** Synchronous work, all or nothing; nested calls join the outer one. */
-  transaction<T>(work: () => T): T {
+  /**
+   * On a full disk the work is done again with the reserve's space: records must still be able to go, or nothing could
+   * be removed to make space. unavailable when that was not enough.
+   */
+  #withSpace<T>(work: () => T): T {
     if (this.#depth > 0) return work()
+    try {
+      return work()
+    } catch (error) {
+      if (!isNoSpace(error)) throw error
+    }
+    try {
+      this.#reserve?.release()
+      this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      return work()
+    } catch (error) {
+      throw isNoSpace(error) ? noSpace("writing the engine's records", error) : error
+    } finally {
+      this.#reserve?.restore()
+    }
+  }
+
+  /** Synchronous work, all or nothing, on a full disk tried a second time; nested calls join the outer one. */
+  transaction<T>(work: () => T): T {
+    return this.#depth > 0 ? work() : this.#withSpace(() => this.#transact(work))
+  }
+
+  #transact<T>(work: () => T): T {
     this.#database.exec('BEGIN IMMEDIATE')
     this.#depth += 1
     try {

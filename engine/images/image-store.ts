@@ -1,5 +1,6 @@
 /** The images of one engine: composition of this folder, the contract `Images` on top. */
 import type { Database } from '../base/database.ts'
+import { isNoSpace } from '../base/no-space.ts'
 import type { Snapshotter } from '../snapshots/snapshotter.ts'
 import { type AlsoUsed, Collector } from './collect.ts'
 import { commitImage } from './commit.ts'
@@ -82,11 +83,11 @@ export class ImageStore implements Images, AsyncDisposable {
   }
 
   async pull(reference: string, options: PullOptions): Promise<Image> {
-    return await pullImage(this.depot, this.transfers, reference, options)
+    return await this.#orFree(pullImage(this.depot, this.transfers, reference, options))
   }
 
   async pullAll(repository: string, options: PullOptions): Promise<Image[]> {
-    return await pullAllTags(this.depot, this.transfers, repository, options)
+    return await this.#orFree(pullAllTags(this.depot, this.transfers, repository, options))
   }
 
   async push(reference: string, options: PullOptions): Promise<void> {
@@ -110,7 +111,7 @@ export class ImageStore implements Images, AsyncDisposable {
   }
 
   async load(archive: NodeJS.ReadableStream, options: LoadOptions): Promise<string[]> {
-    return await loadImages(this.depot, this.transfers, archive, options)
+    return await this.#orFree(loadImages(this.depot, this.transfers, archive, options))
   }
 
   async save(references: string[]): Promise<NodeJS.ReadableStream> {
@@ -118,11 +119,11 @@ export class ImageStore implements Images, AsyncDisposable {
   }
 
   async import(archive: NodeJS.ReadableStream, options: ImportOptions): Promise<Image> {
-    return await importImage(this.depot, this.transfers, archive, options)
+    return await this.#orFree(importImage(this.depot, this.transfers, archive, options))
   }
 
   async commit(options: CommitOptions): Promise<Image> {
-    return await commitImage(this.depot, this.transfers, options)
+    return await this.#orFree(commitImage(this.depot, this.transfers, options))
   }
 
   history(reference: string): HistoryEntry[] {
@@ -131,6 +132,27 @@ export class ImageStore implements Images, AsyncDisposable {
 
   async collect(): Promise<number> {
     return await this.#collector.collect()
+  }
+
+  /**
+   * What failed leaves nothing that nobody holds. On a full disk, neither what earlier tries left for later ones: it
+   * would keep the disk full.
+   */
+  async #orFree<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      try {
+        if (isNoSpace(error)) {
+          this.depot.content.dropPartial()
+          this.depot.leases.dropAbandoned()
+        }
+        await this.collect()
+      } catch (problem) {
+        throw new SuppressedError(problem, error)
+      }
+      throw error
+    }
   }
 
   /**

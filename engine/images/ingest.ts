@@ -7,6 +7,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { EngineError } from '../base/errors.ts'
+import { isNoSpace, noSpace } from '../base/no-space.ts'
 import { type Digest, digestOf, newHash } from './digest.ts'
 
 /** What a blob must turn out to be; a limit without a size bounds sources that did not say how long they are. */
@@ -62,17 +63,25 @@ export class Ingest implements AsyncDisposable {
       options.signal?.throwIfAborted()
       if (options.limit !== undefined && this.#offset + chunk.byteLength > options.limit)
         throw new EngineError('invalid', `blob is larger than the ${options.limit} bytes it was announced with`)
-      for (let written = 0; written < chunk.byteLength; ) {
-        const { bytesWritten } = await this.#file.write(
-          chunk,
-          written,
-          chunk.byteLength - written,
-          this.#offset + written,
-        )
-        written += bytesWritten
-      }
+      await this.#write(chunk)
       this.#count(chunk)
       options.onBytes?.(this.#offset)
+    }
+  }
+
+  /** unavailable on a full disk, and then even a resumable one gives its space back. */
+  async #write(chunk: Uint8Array): Promise<void> {
+    try {
+      for (let written = 0; written < chunk.byteLength; ) {
+        const left = chunk.byteLength - written
+        const { bytesWritten } = await this.#file.write(chunk, written, left, this.#offset + written)
+        written += bytesWritten
+      }
+    } catch (error) {
+      if (!isNoSpace(error)) throw error
+      await this.#file.truncate(0)
+      await this.discard()
+      throw noSpace('storing a blob', error)
     }
   }
 
