@@ -126,12 +126,18 @@ const apiRequest = (request: IncomingMessage, stream: Readable, target: Target, 
   signal,
 })
 
+/** Milliseconds that a client which sent nonsense has to read why it is refused. */
+const lingering = 1000
+
 /** What is no HTTP request at all gets a sentence, too, where anyone is left to read it. */
 function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
+  // What it still sends is an error again: closing on it would take the sentence away before it is read.
+  if (socket.writableEnded) return
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
+  setTimeout(() => socket.destroy(), lingering).unref()
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
   const reason = tooLarge
     ? invalid(`request header fields too large: more than ${maxHeaderSize} bytes`)
