@@ -39,8 +39,10 @@ async function bench(names: readonly string[], stop: AbortSignal, interrupted: P
           const warm = measure.warm ?? 0
           const numbers = await take(warm + measure.rounds)
           values.set(name, median(numbers.slice(Math.min(warm, numbers.length - 1))))
+          console.error(`  ${name} ${values.get(name)?.toFixed(1)} ${measure.unit}`)
         } catch (error) {
           notes.push(`${name}, ${measure.name}: ${(error as Error).message}`)
+          console.error(`  ${notes.at(-1)}`)
         }
       }
       console.error(`${measure.name} … (load ${load()})`)
