@@ -73,7 +73,9 @@ export function endpointRequest(
   netnsPath: string,
 ): EndpointRequest {
   const { config, hostConfig } = container
-  const mac = settings.MacAddress || (isMain(container, network) ? config.MacAddress : undefined)
+  // A port is published once: through the network that the container was created on.
+  const main = isMain(container, network)
+  const mac = settings.MacAddress || (main ? config.MacAddress : undefined)
   return {
     networkId: network.id,
     containerId: container.id,
@@ -83,9 +85,9 @@ export function endpointRequest(
     ...(settings.IPAMConfig?.IPv6Address ? { ipv6Address: settings.IPAMConfig.IPv6Address } : {}),
     ...(mac ? { macAddress: mac } : {}),
     aliases: settings.Aliases ?? [],
-    ports: hostConfig.PortBindings ?? {},
+    ports: main ? (hostConfig.PortBindings ?? {}) : {},
     exposedPorts: Object.keys(config.ExposedPorts ?? {}),
-    publishAllPorts: hostConfig.PublishAllPorts === true,
+    publishAllPorts: main && hostConfig.PublishAllPorts === true,
   }
 }
 
