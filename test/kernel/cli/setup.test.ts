@@ -124,6 +124,17 @@ test('installing the same again changes nothing, another version replaces it', {
   assert.deepEqual(readdirSync(world.context.place).sort(), [second, 'current', 'setup.json'].sort())
 })
 
+test('an installed engine that installs itself is the same', { skip: skip || withSystemd }, async () => {
+  await using world = new World()
+  await world.install()
+  const [name, process] = [readlinkSync(join(world.context.place, 'current')), world.pid()]
+  const directory = join(world.context.place, name)
+  const source = () => ({ directory, node: join(directory, 'bin', 'node'), version: '1.2.3' })
+  await setup(['install', '--user', '0', ...world.places], { ...world.context, source })
+  assert.equal(readlinkSync(join(world.context.place, 'current')), name)
+  assert.equal(world.pid(), process)
+})
+
 test('what a killed install left is taken away by the next', { skip: skip || withSystemd }, async () => {
   await using world = new World()
   mkdirSync(join(world.context.place, '.new-killed'), { recursive: true })
