@@ -65,6 +65,17 @@ export class Place implements AsyncDisposable {
     return result.stdout
   }
 
+  /** Like run, but what stays behind and has its outputs open is not waited for. */
+  runQuietly(program: string, args: readonly string[]): void {
+    const env = { ...process.env, PATH: searchPath }
+    const { status } = spawnSync('nsenter', [...this.#enter, program, ...args], {
+      env,
+      stdio: 'ignore',
+      timeout: 30_000,
+    })
+    if (status !== 0) throw new Error(`${program} ${args.join(' ')} answers ${status}`)
+  }
+
   get log(): string {
     return readFileSync(this.path('log'), 'utf8')
   }

@@ -33,7 +33,7 @@ function write({ place }: Runtime, args: readonly string[]): void {
 /** With the millisecond that entering the place costs. */
 function call({ place, program }: Runtime, args: readonly string[]): number {
   const start = performance.now()
-  place.run(program, ['--root', place.path('state'), ...args])
+  place.runQuietly(program, ['--root', place.path('state'), ...args])
   return performance.now() - start
 }
 
