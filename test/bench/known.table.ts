@@ -1,6 +1,6 @@
 /**
- * Medians of dockerd 20.10 with containerd 1.6, measured once on a machine like those that this was written on: two
- * processors, Debian 12. For orientation where dockerd does not run; units as in the table of measures.
+ * Figures of dockerd from an earlier measurement on another machine of this kind; its version was not written down. For
+ * orientation only, where dockerd does not run beside ours; units as in the table of measures.
  */
 export const knownDockerd: Readonly<Record<string, number>> = {
   'run-none': 194,
