@@ -38,7 +38,14 @@ import { startSupervisors } from './shim/spawner-client.ts'
 import { OverlaySnapshotter, snapshotSchema } from './snapshots/overlay-snapshotter.ts'
 import { LocalVolumes, volumeSchema } from './volumes/local-volumes.ts'
 
-type DaemonOptions = { root: string; execRoot: string; socket: string; user: number }
+type DaemonOptions = {
+  root: string
+  execRoot: string
+  socket: string
+  user: number
+  registryMirror: string[]
+  insecureRegistry: string[]
+}
 
 const databaseName = 'engine.db'
 const schemas = [snapshotSchema, imageSchema, networkSchema, volumeSchema, containerSchema]
@@ -63,6 +70,7 @@ function engineId(root: string): string {
 /** Layers, lowest first. What is acquired goes to `stack`, which gives it back in reverse when the daemon ends. */
 async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Promise<Engine> {
   const { root, execRoot } = options
+  const registry = { mirrors: options.registryMirror, insecure: options.insecureRegistry }
   stack.use(lockRoot(root))
   mkdirSync(execRoot, { recursive: true, mode: 0o711 })
   const supervisors = await startSupervisors(spawnerProgram())
@@ -77,6 +85,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
       database,
       content: new ContentStore(join(root, 'blobs')),
       snapshotter,
+      registry,
       usedBy: (imageId) => imageUses(containers, imageId),
       onEvent: (action, id, attributes) => events.emit('image', action, id, attributes),
     }),
@@ -98,6 +107,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
     namespaces: listNamespaces,
     cgroupTree: () => cgroupTree(cgroups),
     root,
+    registry,
     id: engineId(root),
     startedAt: timestamp(),
   }
@@ -183,6 +193,14 @@ const path = (text: string): string => {
   return text
 }
 
+const another = (text: string, previous: string[]): string[] => [...previous, text]
+
+const mirror = (text: string, previous: string[]): string[] => {
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text))
+    throw new InvalidArgumentError('an http:// or https:// address is needed')
+  return another(text, previous)
+}
+
 function commandLine(): Command {
   const program = new Command('drydock').version(engineVersion)
   program
@@ -193,6 +211,8 @@ function commandLine(): Command {
     .option('--exec-root <path>', 'what belongs to this boot', path, '/run/drydock')
     .option('--socket <path>', 'where clients connect', path, usualSocket)
     .option('--user <uid>', 'whom the socket belongs to', uid, 0)
+    .option('--registry-mirror <url>', 'asked before Docker Hub; may be given again', mirror, [])
+    .option('--insecure-registry <host>', 'plain HTTP and any certificate will do; may be given again', another, [])
     .action(async (options: DaemonOptions) => {
       await daemon(options)
       // Connections to supervisors are still open, and would keep this process: theirs is to go on, ours to end.

@@ -23,6 +23,8 @@ export type Engine = {
   readonly namespaces: () => KernelNamespace[]
   /** The groups of this engine, without the names of containers. */
   readonly cgroupTree: () => CgroupTree
+  /** `--registry-mirror` and `--insecure-registry`. */
+  readonly registry: { readonly mirrors: readonly string[]; readonly insecure: readonly string[] }
   /** `--root`. */
   readonly root: string
   /** A UUID that stays the same for one root. */

@@ -111,11 +111,6 @@ const unchanging = {
   NEventsListener: 0,
   OSType: 'linux',
   IndexServerAddress: 'https://index.docker.io/v1/',
-  RegistryConfig: {
-    InsecureRegistryCIDRs: ['::1/128', '127.0.0.0/8'],
-    IndexConfigs: { 'docker.io': { Name: 'docker.io', Mirrors: [], Secure: true, Official: true } },
-    Mirrors: [],
-  },
   GenericResources: null,
   HttpProxy: '',
   HttpsProxy: '',
@@ -139,6 +134,22 @@ const unchanging = {
   RuncCommit: { ID: '' },
   InitCommit: { ID: '' },
 } satisfies Partial<Info>
+
+/** A range is told as such, a host as an index of its own; as dockerd does. */
+function registryView({ mirrors, insecure }: Engine['registry']): Info['RegistryConfig'] {
+  const ranges = insecure.filter((entry) => entry.includes('/'))
+  const hosts = insecure.filter((entry) => !entry.includes('/'))
+  const index = (Name: string, Official: boolean, Mirrors: string[]) =>
+    [Name, { Name, Mirrors, Secure: Official, Official }] as const
+  return {
+    InsecureRegistryCIDRs: ['::1/128', '127.0.0.0/8', ...ranges],
+    IndexConfigs: Object.fromEntries([
+      index('docker.io', true, [...mirrors]),
+      ...hosts.map((host) => index(host, false, [])),
+    ]),
+    Mirrors: [...mirrors],
+  }
+}
 
 export function infoView(engine: Engine): Info {
   const os = readText('/etc/os-release')
@@ -164,6 +175,7 @@ export function infoView(engine: Engine): Info {
     ServerVersion: engineVersion,
     SecurityOptions: securityOptions(),
     Warnings: found.length === 0 ? null : found,
+    RegistryConfig: registryView(engine.registry),
     DrydockSupervisors: engine.supervisors.mode,
   }
 }

@@ -29,6 +29,19 @@ describe('the daemon', { skip: noEngine }, () => {
     assert.equal(uid, 0)
   })
 
+  test('mirrors and insecure registries are taken, and told', async () => {
+    await using engine = await TestEngine.start()
+    await engine.end()
+    await engine.begin('--registry-mirror', 'http://127.0.0.1:9', '--insecure-registry', '127.0.0.2:9')
+    const { RegistryConfig } = (await engine.call('GET', '/info')).json<{
+      RegistryConfig: { Mirrors: string[]; IndexConfigs: Record<string, { Secure: boolean }> }
+    }>()
+    assert.deepEqual(RegistryConfig.Mirrors, ['http://127.0.0.1:9'])
+    assert.equal(RegistryConfig.IndexConfigs['127.0.0.2:9']?.Secure, false)
+    const { said } = refused([...engine.words, '--registry-mirror', 'nowhere'])
+    assert.match(said, /an http:\/\/ or https:\/\/ address is needed/)
+  })
+
   test('a second one on the same root refuses with a sentence and harms nothing', async () => {
     await using engine = await TestEngine.start()
     const { code, said } = refused([...engine.words, '--socket', join(engine.directory, 'other.sock')])

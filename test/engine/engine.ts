@@ -63,8 +63,8 @@ export class TestEngine implements AsyncDisposable {
   }
 
   /** Starts the daemon and waits until it says that it listens. Fails with what it wrote when it ends instead. */
-  async begin(): Promise<void> {
-    const daemon = spawn(process.execPath, [main, 'daemon', ...this.words, '--socket', this.socket], {
+  async begin(...more: string[]): Promise<void> {
+    const daemon = spawn(process.execPath, [main, 'daemon', ...this.words, '--socket', this.socket, ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#daemon = daemon
