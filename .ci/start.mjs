@@ -45,11 +45,14 @@ async function stopEngine(engine) {
   await ended
 }
 
+/** As an installed engine is run (engine/cli/setup-service.ts): a small heap rather than rare collections. */
+const lean = ['--max-semi-space-size=1', '--optimize-for-size']
+
 async function startEngine({ state, exec, socket }) {
   const main = join(root, 'dist', 'engine', 'main.js')
   const user = String(process.getuid?.() ?? 0)
-  const args = ['daemon', '--root', state, '--exec-root', exec, '--socket', socket, '--user', user]
-  const [command, ...rest] = await asRoot([process.execPath, main, ...args])
+  const args = ['engine', '--root', state, '--exec-root', exec, '--socket', socket, '--user', user]
+  const [command, ...rest] = await asRoot([process.execPath, ...lean, main, ...args])
   const engine = spawn(command, rest, { stdio: ['ignore', 'inherit', 'inherit'] })
   const failure = new Promise((_, reject) => {
     engine.once('error', reject)

@@ -26,6 +26,7 @@ import { ContentStore } from './images/content-store.ts'
 import { refreshHostImage } from './images/host-image.ts'
 import { ImageStore } from './images/image-store.ts'
 import { imageSchema } from './images/image-table.ts'
+import { returnUnusedMemory } from './kernel/memory.ffi.ts'
 import { listNamespaces } from './kernel/namespace-list.ts'
 import { ContainerService } from './lifecycle/container-service.ts'
 import { ContainerTable, containerSchema } from './lifecycle/container-table.ts'
@@ -50,6 +51,8 @@ type DaemonOptions = {
 const databaseName = 'engine.db'
 const schemas = [snapshotSchema, imageSchema, networkSchema, volumeSchema, containerSchema]
 
+/** Milliseconds after the start. */
+const settled = 5000
 const usualSocket = '/run/drydock/docker.sock'
 
 const report = (problem: string): void => console.error(`drydock: ${problem}`)
@@ -152,6 +155,8 @@ async function daemon(options: DaemonOptions): Promise<void> {
   else stack.use(await listenOn(server.http, options.socket, { uid: options.user, gid: 0 }))
   stack.defer(() => server.close())
   console.log(`drydock engine listening on unix://${options.socket}`)
+  // What the start needed is garbage now; whoever came at once is served first.
+  setTimeout(returnUnusedMemory, settled).unref()
   await stopped
 }
 

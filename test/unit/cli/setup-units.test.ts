@@ -8,7 +8,7 @@ test('the service runs the current version with its directories, and lets contai
   const unit = unitFiles('/opt/drydock', settings)['drydock.service'] ?? ''
   assert.match(
     unit,
-    /^ExecStart=\/opt\/drydock\/current\/bin\/node \/opt\/drydock\/current\/main\.js daemon --root \/var\/lib\/drydock /m,
+    /^ExecStart=\/opt\/drydock\/current\/bin\/node --max-semi-space-size=1 --optimize-for-size \/opt\/drydock\/current\/main\.js engine --root \/var\/lib\/drydock /m,
   )
   assert.match(unit, /^KillMode=process$/m)
   assert.match(unit, /^Delegate=yes$/m)
@@ -29,8 +29,8 @@ test('a path can put nothing of its own into a unit file', () => {
 
 test('the words of the daemon name each setting once', () => {
   const words = daemonWords('/opt/drydock', settings)
-  assert.deepEqual(words.slice(2), [
-    'daemon',
+  assert.deepEqual(words.slice(4), [
+    'engine',
     '--root',
     '/var/lib/drydock',
     '--exec-root',
