@@ -95,9 +95,7 @@ const load = route({
   handle: (engine, { query, request }) =>
     progress(async (write, signal) => {
       const archive = await decompressed(request.stream)
-      const loaded = await engine.images.load(archive, { quiet: query.quiet, progress: reporter(write), signal })
-      for (const name of loaded)
-        write({ stream: `${name.startsWith('sha256:') ? 'Loaded image ID' : 'Loaded image'}: ${name}\n` })
+      await engine.images.load(archive, { quiet: query.quiet, progress: reporter(write), signal })
     }),
 })
 

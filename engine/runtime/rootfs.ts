@@ -34,9 +34,10 @@ export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespa
     throw new EngineError('invalid', 'linux.namespaces: a mount namespace of its own is needed')
   // Nothing done here may reach the host; what the host mounts later may still arrive (slave), as with runc.
   mount({ target: '/', flags: propagation(spec.linux?.rootfsPropagation) })
-  mountRoot(request.rootMounts, path)
+  const how = created.has('user') ? inUserNamespace : asRoot
+  mountRoot(request.rootMounts, path, how)
   const root = openSync(path, constants.O_DIRECTORY)
-  for (const target of request.rootMounts.slice(1)) mountPart(root, target)
+  for (const target of request.rootMounts.slice(1)) mountPart(root, target, how)
   for (const [index, entry] of (spec.mounts ?? []).entries()) mountEntry(root, entry, request, index)
   const cwd = spec.process?.cwd ?? '/'
   if (cwd !== '/') closeSync(ensureDirectory(root, cwd, 0o755))
@@ -53,21 +54,26 @@ function propagation(name: string | undefined): number {
   return (flags & ms.MS_SHARED) === 0 ? flags | ms.MS_REC : ms.MS_SLAVE | ms.MS_REC
 }
 
-function mountRoot(parts: readonly RootMount[], path: string): void {
+/** Nothing that a commit of the upper directory could not carry. */
+const asRoot = 'redirect_dir=off,metacopy=off'
+/** There trusted.* attributes are out of reach, and with them the options that use them; Linux 5.11. */
+const inUserNamespace = 'userxattr'
+
+function mountRoot(parts: readonly RootMount[], path: string, how: string): void {
   const first = parts[0]
   if (first === undefined) mount({ source: path, target: path, flags: ms.MS_BIND | ms.MS_REC })
-  else mountOverlay(first, path)
+  else mountOverlay(first, path, how)
 }
 
-function mountPart(root: number, part: RootMount): void {
+function mountPart(root: number, part: RootMount, how: string): void {
   const target = ensureDirectory(root, part.target, 0o755)
-  mountOverlay(part, procPath(target))
+  mountOverlay(part, procPath(target), how)
   closeSync(target)
 }
 
 /** Longest option string of mount(2) is a page; the layers' common directory is left out by standing in it. */
-function mountOverlay(part: RootMount, target: string): void {
-  const data = overlayData(part, (path) => path)
+function mountOverlay(part: RootMount, target: string, how: string): void {
+  const data = `${how},${overlayData(part, (path) => path)}`
   if (data.length < 4000) {
     mount({ source: 'overlay', target, type: 'overlay', data })
     return
@@ -80,7 +86,7 @@ function mountOverlay(part: RootMount, target: string): void {
       source: 'overlay',
       target,
       type: 'overlay',
-      data: overlayData(part, (path) => (path.startsWith(`${base}/`) ? path.slice(base.length + 1) : path)),
+      data: `${how},${overlayData(part, (path) => (path.startsWith(`${base}/`) ? path.slice(base.length + 1) : path))}`,
     })
   } finally {
     process.chdir(home)
@@ -90,7 +96,7 @@ function mountOverlay(part: RootMount, target: string): void {
 /** Colons and backslashes in paths are escaped with a backslash, commas cannot be. */
 function overlayData(part: RootMount, shorten: (path: string) => string): string {
   const escaped = (path: string) => shorten(path).replaceAll(/([\\:])/g, '\\$1')
-  const lower = `redirect_dir=off,metacopy=off,lowerdir=${part.lower.map(escaped).join(':')}`
+  const lower = `lowerdir=${part.lower.map(escaped).join(':')}`
   return part.upper === undefined ? lower : `${lower},upperdir=${shorten(part.upper)},workdir=${shorten(part.work!)}`
 }
 

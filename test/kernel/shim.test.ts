@@ -1,7 +1,16 @@
 /** Spawner, shim and runtime on the kernel: what a container's process sees, and what survives a kill. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join, resolve } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { detectCgroups } from '../../engine/cgroup/detect.ts'
@@ -286,6 +295,32 @@ test('the program behind /proc/self/exe cannot be overwritten from inside (CVE-2
   const { stdout, stderr } = unframe(await output)
   await shim.release()
   assert.deepEqual({ stdout, stderr }, { stdout: 'sealed\n', stderr: '' })
+})
+
+test('in a user namespace root inside is nobody outside', { skip }, async () => {
+  const change: BundleOptions['change'] = (spec) => {
+    const ids = [{ containerID: 0, hostID: 100_000, size: 65_536 }]
+    spec.linux!.namespaces!.push({ type: 'user' })
+    spec.linux!.uidMappings = ids
+    spec.linux!.gidMappings = ids
+  }
+  const options = { change, openStdin: true, stdinOnce: true }
+  const bundle = makeBundle(script('id -u; cat /proc/self/uid_map; read line'), options)
+  using _bundle = bundle
+  // Who maps the ids also makes the tree theirs: here the writable parts, and the way to them.
+  chmodSync(bundle.base, 0o755)
+  for (const part of ['root', 'usr'])
+    for (const name of ['upper', 'work']) chownSync(join(bundle.base, part, name), 100_000, 100_000)
+  const shim = await supervisors.launch(bundle.directory)
+  const { pid } = await shim.create()
+  const stream = await shim.attach({ stdin: true, stdout: true, stderr: true })
+  await shim.start()
+  assert.match(readFileSync(`/proc/${pid}/status`, 'utf8'), /^Uid:\s+100000\s/m)
+  stream.end('go on\n')
+  const { stdout, stderr } = unframe(await collect(stream))
+  assert.match(stdout, /^0\n\s+0\s+100000\s+65536\n$/, stderr)
+  await shim.exited
+  await shim.release()
 })
 
 test('a seccomp filter holds, with and without new privileges', { skip }, async () => {
