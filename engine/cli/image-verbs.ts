@@ -3,9 +3,9 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import type { DeletedImage } from '../api/contract/docker-store.ts'
-import { type ApiClient, textOf } from './api-client.ts'
+import type { ApiClient } from './api-client.ts'
 import { flagParsers } from './create-flags.ts'
-import { showProgress } from './pull-progress.ts'
+import { awaitProgress, showProgress } from './pull-progress.ts'
 
 /** The tag after the last slash; a digest has its own place. */
 function splitReference(reference: string): { repository: string; tag: string } {
@@ -25,11 +25,8 @@ async function pull(client: ApiClient, reference: string, { allTags, platform, q
     process.stdout.write('Using default tag: latest\n')
   const query = { fromImage: repository, tag: allTags === true ? undefined : tag, platform }
   const response = await client.open('POST', '/images/create', { query })
-  if (quiet !== true) await showProgress(response, process.stdout)
-  else {
-    const last = JSON.parse((await textOf(response)).trim().split('\n').at(-1) ?? '{}') as { error?: string }
-    if (last.error !== undefined) throw new Error(last.error)
-  }
+  if (quiet === true) await awaitProgress(response)
+  else await showProgress(response, process.stdout)
   process.stdout.write(`${canonicalName(repository)}:${tag}\n`)
 }
 

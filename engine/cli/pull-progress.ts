@@ -1,7 +1,7 @@
 /** The lines of a pull, push or load, each layer's in its place when the output is a terminal. */
 import type { IncomingMessage } from 'node:http'
 import type { ProgressLine } from '../api/contract/docker.ts'
-import { jsonLines } from './api-client.ts'
+import { jsonLines, textOf } from './api-client.ts'
 import { humanSize } from './units.ts'
 
 const width = 50
@@ -27,6 +27,13 @@ export async function showProgress(response: IncomingMessage, output: NodeJS.Wri
     if (line.stream !== undefined) output.write(line.stream)
     else if (line.status !== undefined) showLine(line, rows, output)
   }
+}
+
+/** As `showProgress`, without a word. */
+export async function awaitProgress(response: IncomingMessage): Promise<void> {
+  const last = (await textOf(response)).trim().split('\n').at(-1) ?? ''
+  const { error } = JSON.parse(last === '' ? '{}' : last) as ProgressLine
+  if (error !== undefined) throw new Error(error)
 }
 
 function showLine(line: ProgressLine, rows: Map<string, number>, output: NodeJS.WriteStream): void {

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { ContainerInspect, CreateContainerAnswer, WaitAnswer } from '../api/contract/docker.ts'
 import { type ApiClient, containerPath, DaemonError, textOf } from './api-client.ts'
 import { addCreateFlags, type CreateFlags, createRequest } from './create-flags.ts'
-import { showProgress } from './pull-progress.ts'
+import { awaitProgress, showProgress } from './pull-progress.ts'
 import { forwardSignals, runSession, windowSize } from './session.ts'
 
 /** `docker run`'s own exit codes: the daemon failed, or the command could not be run, or was not there. */
@@ -17,14 +17,8 @@ function startFailureCode(message: string): number {
 async function pull(client: ApiClient, image: string, flags: CreateFlags): Promise<void> {
   const query = { fromImage: image, ...(/[:@][^/]*$/.test(image) ? {} : { tag: 'latest' }), platform: flags.platform }
   const response = await client.open('POST', '/images/create', { query })
-  if (flags.quiet === true) await drainQuietly(response)
+  if (flags.quiet === true) await awaitProgress(response)
   else await showProgress(response, process.stderr)
-}
-
-async function drainQuietly(response: Awaited<ReturnType<ApiClient['open']>>): Promise<void> {
-  const last = (await textOf(response)).trim().split('\n').at(-1) ?? ''
-  const error = (JSON.parse(last === '' ? '{}' : last) as { error?: string }).error
-  if (error !== undefined) throw new Error(error)
 }
 
 async function create(

@@ -21,7 +21,6 @@ export function parseBytes(text: string): number {
 export const parseSwap = (text: string): number => (text === '-1' ? -1 : parseBytes(text))
 
 const decimalUnits = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
-const binaryUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
 /** Up to `digits` significant digits, without trailing zeros: `%.4g` of C. */
 const significant = (value: number, digits: number): string => String(Number(value.toPrecision(digits)))
@@ -38,8 +37,6 @@ function scaled(bytes: number, base: number, units: readonly string[], digits: n
 
 /** `7.83MB`: decimal, three digits, as `images` shows sizes. */
 export const humanSize = (bytes: number, digits = 3): string => scaled(bytes, 1000, decimalUnits, digits)
-/** `1.5GiB`: binary, four digits, as `stats` shows memory. */
-export const binarySize = (bytes: number): string => scaled(bytes, 1024, binaryUnits, 4)
 
 const timeUnits: Readonly<Record<string, number>> = { ns: 1e-9, us: 1e-6, µs: 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600 }
 

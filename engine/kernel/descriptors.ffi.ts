@@ -23,7 +23,6 @@ const O_NONBLOCK = 0o4000
 const F_SETFD = 2
 const F_GETFL = 3
 const F_SETFL = 4
-const F_SETPIPE_SZ = 1031
 const SYS_CLOSE_RANGE = 436
 
 /** A pipe, both ends close-on-exec. */
@@ -48,11 +47,6 @@ export const setNonBlocking = (fd: number, nonBlocking: boolean): void => {
   cFcntl(fd, F_SETFL, nonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK)
 }
 
-/** Best effort: above /proc/sys/fs/pipe-max-size the kernel refuses an ordinary user. */
-export const setPipeSize = (fd: number, bytes: number): void => {
-  cFcntl(fd, F_SETPIPE_SZ, bytes)
-}
-
 const CLOSE_RANGE_CLOEXEC = 4
 
 /** Closes every descriptor from `first` on, now or at execve; close_range(2), Linux 5.9. */
@@ -62,9 +56,7 @@ export const closeFrom = (first: number, when: 'now' | 'at execve' = 'now'): voi
 
 /** The errno values a reader or writer goes on after. */
 export const again = -errnoNumbers.EAGAIN
-export const brokenPipe = -errnoNumbers.EPIPE
 export const inputError = -errnoNumbers.EIO
-export const connectionReset = -errnoNumbers.ECONNRESET
 
 /** read(2): bytes, 0 at the end, or -errno; EINTR is repeated. Nothing is allocated. */
 export function read(fd: number, buffer: Buffer): number {

@@ -19,7 +19,6 @@ const cPrctl = declare(
 const prctlName = declare('prctl', 'int prctl(int option, const char *name)', () => 'PR_SET_NAME')
 const pidfdCall = declare('pidfd', 'long syscall(long number, long a, long b, void *c, long d)', (_n, a) => `of ${a}`)
 const cGetpid = declarePlain('int getpid()')
-const cGetppid = declarePlain('int getppid()')
 
 const SYS_PIDFD_SEND_SIGNAL = 424
 const SYS_PIDFD_OPEN = 434
@@ -174,7 +173,6 @@ export const startSession = (): void => {
 }
 
 export const currentPid = (): number => Number(cGetpid())
-export const parentPid = (): number => Number(cGetppid())
 
 /** A descriptor (close-on-exec) that names the process for as long as it is open; pidfd_open(2). */
 export const pidfdOpen = (pid: number): number => pidfdCall(SYS_PIDFD_OPEN, pid, 0, null, 0)

@@ -3,7 +3,7 @@
  * `node --single-threaded spawner.js`, with a socket as descriptor 3; ends when the daemon does. As
  * `spawner.js shim DIRECTORY` it is itself the shim of one container: the fallback where forking is not proven.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { messageOf } from '../base/errors.ts'
 import { detectCgroups } from '../cgroup/detect.ts'
 import { close, pollEvents, read, write } from '../kernel/descriptors.ffi.ts'
@@ -89,7 +89,6 @@ function main(): never {
   if (mode !== 'shim' || directory === undefined) return serve()
   const files = readShimFiles(directory)
   const listener = listenIn(directory)
-  writeFileSync(`${directory}/shim.pid`, String(process.pid))
   return runShim({ ...files, listener, cgroups: detectCgroups() })
 }
 
