@@ -46,3 +46,7 @@ export function resetSignals(): void {
 export const ignoreSignal = (signal: number): void => {
   cSignal(signal, SIG_IGN)
 }
+
+/** Reads what a `signalDescriptor` has, into a buffer of `signalInfoSize`; struct signalfd_siginfo begins with the number. */
+export const signalInfoSize = 128
+export const signalNumberIn = (info: Buffer): number => info.readUInt32LE(0)

@@ -1,5 +1,6 @@
-/** Stream sockets of the local machine, for processes without an event loop: unix(7), socketpair(2). */
-import { declare, declareRaw } from './libc.ffi.ts'
+/** Stream sockets of the local machine, for processes without an event loop: unix(7), socketpair(2), cmsg(3). */
+import { errnoNumbers } from './errno.table.ts'
+import { addressOf, declare, declareRaw, SyscallError } from './libc.ffi.ts'
 
 const cSocket = declare('socket', 'int socket(int domain, int type, int protocol)')
 const cSocketpair = declare('socketpair', 'int socketpair(int domain, int type, int protocol, void *ends)')
@@ -7,6 +8,10 @@ const cBind = declare('bind', 'int bind(int fd, void *address, unsigned int leng
 const cListen = declare('listen', 'int listen(int fd, int backlog)')
 const cAccept4 = declareRaw('int accept4(int fd, void *address, void *length, int flags)')
 const cShutdown = declareRaw('int shutdown(int fd, int how)')
+const cConnect = declareRaw('int connect(int fd, void *address, unsigned int length)')
+const cSendmsg = declareRaw('intptr_t sendmsg(int fd, void *message, int flags)')
+const cRecvmsg = declareRaw('intptr_t recvmsg(int fd, void *message, int flags)')
+const cClose = declareRaw('int close(int fd)')
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
@@ -25,13 +30,38 @@ function addressFor(path: string): Buffer {
   return address
 }
 
-/** A listening socket at `path` (at most 107 bytes), close-on-exec and non-blocking. The path must not exist. */
-export function listen(path: string, backlog = 64): number {
-  const fd = cSocket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
+/** A listening socket at `path` (at most 107 bytes), close-on-exec. The path must not exist. */
+export function listen(path: string, options: { backlog?: number; blocking?: boolean } = {}): number {
+  const fd = cSocket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (options.blocking === true ? 0 : SOCK_NONBLOCK), 0)
   const address = addressFor(path)
   cBind(fd, address, address.length)
-  cListen(fd, backlog)
+  cListen(fd, options.backlog ?? 64)
   return fd
+}
+
+/**
+ * A blocking, close-on-exec connection to the listener at `path`; throws ENOENT where nothing is, ECONNREFUSED where
+ * nobody listens, EAGAIN (with `wait` false) where the queue is full.
+ */
+export function connect(path: string, options: { wait?: boolean } = {}): number {
+  const blocking = options.wait !== false
+  const fd = cSocket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0)
+  const address = addressFor(path)
+  let result: number
+  do result = cConnect(fd, address, address.length)
+  while (result === -errnoNumbers.EINTR)
+  if (result === 0) return fd
+  cClose(fd)
+  throw new SyscallError('connect', -result, JSON.stringify(path))
+}
+
+/** The next connection, waited for: blocking and close-on-exec. The listener must block, too. */
+export function acceptNext(fd: number): number {
+  for (;;) {
+    const connection = cAccept4(fd, null, null, SOCK_CLOEXEC)
+    if (connection >= 0) return connection
+    if (connection !== -errnoNumbers.EINTR) throw new SyscallError('accept4', -connection, `${fd}`)
+  }
 }
 
 /** The next waiting connection, non-blocking and close-on-exec; undefined when there is none. */
@@ -50,4 +80,59 @@ export function socketPair(): [number, number] {
 /** Tells the other side that no more comes; its own words still arrive. */
 export const endWrites = (fd: number): void => {
   cShutdown(fd, SHUT_WR)
+}
+
+const SOL_SOCKET = 1
+const SCM_RIGHTS = 1
+const MSG_CMSG_CLOEXEC = 0x40000000
+const MSG_NOSIGNAL = 0x4000
+/** struct cmsghdr: length (8 bytes, header included), level, type. */
+const controlHeader = 16
+/** The kernel passes at most 253 at once; nobody here needs more than a few. */
+const mostDescriptors = 16
+
+// A header holds addresses, which keep nothing from being collected: what they point to lives as long as the module.
+const payload = Buffer.allocUnsafeSlow(4096)
+const control = Buffer.allocUnsafeSlow(controlHeader + mostDescriptors * 4)
+const vector = Buffer.allocUnsafeSlow(16)
+const header = Buffer.allocUnsafeSlow(56)
+
+/** struct msghdr with one buffer, the first `size` bytes of `payload`, and room for `count` descriptors. */
+function fillHeader(size: number, count: number): void {
+  vector.writeBigUInt64LE(addressOf(payload), 0)
+  vector.writeBigUInt64LE(BigInt(size), 8)
+  header.fill(0)
+  header.writeBigUInt64LE(addressOf(vector), 16)
+  header.writeBigUInt64LE(1n, 24)
+  header.writeBigUInt64LE(addressOf(control), 32)
+  // The kernel wants the room rounded up to its own words; CMSG_SPACE of cmsg(3).
+  header.writeBigUInt64LE(BigInt(controlHeader + Math.ceil(count / 2) * 8), 40)
+}
+
+/** Sends copies of open descriptors (16 at most) along with 1–4096 bytes of `data`; SCM_RIGHTS, unix(7). */
+export function sendDescriptors(fd: number, data: Buffer, descriptors: readonly number[]): void {
+  data.copy(payload)
+  control.writeBigUInt64LE(BigInt(controlHeader + descriptors.length * 4), 0)
+  control.writeInt32LE(SOL_SOCKET, 8)
+  control.writeInt32LE(SCM_RIGHTS, 12)
+  for (const [index, descriptor] of descriptors.entries()) control.writeInt32LE(descriptor, controlHeader + index * 4)
+  fillHeader(data.length, descriptors.length)
+  let result: number
+  do result = cSendmsg(fd, header, MSG_NOSIGNAL)
+  while (result === -errnoNumbers.EINTR)
+  if (result < 0) throw new SyscallError('sendmsg', -result, `${descriptors.length} descriptors`)
+}
+
+/** Receives descriptors (16 at most), close-on-exec, and the data sent with them; no data is the end of the stream. */
+export function receiveDescriptors(fd: number): { data: Buffer; descriptors: number[] } {
+  control.fill(0)
+  fillHeader(payload.length, mostDescriptors)
+  let result: number
+  do result = cRecvmsg(fd, header, MSG_CMSG_CLOEXEC)
+  while (result === -errnoNumbers.EINTR)
+  if (result < 0) throw new SyscallError('recvmsg', -result, `${fd}`)
+  const descriptors: number[] = []
+  const length = header.readBigUInt64LE(40) === 0n ? 0 : Number(control.readBigUInt64LE(0))
+  for (let at = controlHeader; at + 4 <= length; at += 4) descriptors.push(control.readInt32LE(at))
+  return { data: Buffer.from(payload.subarray(0, result)), descriptors }
 }

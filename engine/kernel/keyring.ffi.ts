@@ -1,0 +1,19 @@
+/** The kernel's keyrings: keyctl(2), session-keyring(7). */
+import { arch } from 'node:process'
+import { errnoNumbers } from './errno.table.ts'
+import { declareRaw, SyscallError } from './libc.ffi.ts'
+
+const cKeyctl = declareRaw('long syscall(long number, int operation, const char *name)')
+const SYS_KEYCTL = arch === 'arm64' ? 219 : 250
+const KEYCTL_JOIN_SESSION_KEYRING = 1
+
+/**
+ * A session keyring of the caller's own: what the keyring before held is out of its reach, and its children's. False on a
+ * kernel without keyrings, or where a filter keeps them away: there is nothing to leave then.
+ */
+export function joinNewSessionKeyring(name: string): boolean {
+  const result = cKeyctl(SYS_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, name)
+  if (result >= 0) return true
+  if (result === -errnoNumbers.ENOSYS || result === -errnoNumbers.EPERM) return false
+  throw new SyscallError('keyctl', -result, `KEYCTL_JOIN_SESSION_KEYRING ${name}`)
+}
