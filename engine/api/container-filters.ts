@@ -23,6 +23,7 @@ const known = [
   'volume',
 ] as const
 
+const healthStates = ['none', 'starting', 'healthy', 'unhealthy']
 const states = ['created', 'restarting', 'running', 'removing', 'paused', 'exited', 'dead']
 
 /** What containers are created from, as far as the `ancestor` filter asks: reference → image id, undefined for none. */
@@ -64,6 +65,8 @@ function validate(filters: Filters): void {
   filters.only(...known)
   for (const status of filters.get('status'))
     if (!states.includes(status)) throw invalid(`invalid filter 'status=${status}'`)
+  for (const value of filters.get('health'))
+    if (!healthStates.includes(value)) throw invalid(`unrecognized filter value for health: ${value}`)
   for (const code of filters.get('exited'))
     if (!/^-?\d+$/.test(code)) throw invalid(`invalid filter 'exited=[${code}]'`)
 }
@@ -89,7 +92,7 @@ export function listed(containers: Containers, query: ListQuery, imageIdOf: Imag
     filters.pattern('name', [container.name, `/${container.name}`]) &&
     filters.pattern('id', [container.id]) &&
     filters.any('ancestor', (value) => imageIdOf(value) === container.imageId || container.config.Image === value) &&
-    filters.any('health', (value) => value === 'none') &&
+    filters.any('health', (value) => value === (container.run.health?.status ?? 'none')) &&
     filters.any('is-task', (value) => /^(0|f|false)$/i.test(value)) &&
     filters.any('isolation', (value) => value === 'default' || value === '') &&
     filters.any('network', (value) => matchesNetwork(value, container)) &&

@@ -1,6 +1,6 @@
 /** Containers as clients see them: domain → wire, nothing else. */
 
-import type { Container, EndpointSettings, MountPoint } from '../lifecycle/container.ts'
+import type { Container, EndpointSettings, Health, MountPoint } from '../lifecycle/container.ts'
 import { statusText } from '../lifecycle/status-text.ts'
 import type { PortMap } from '../network/network.ts'
 import type * as wire from './contract/docker.ts'
@@ -110,6 +110,13 @@ const stateView = ({ run }: Container): wire.ContainerState => ({
   Error: run.error,
   StartedAt: run.startedAt,
   FinishedAt: run.finishedAt,
+  ...(run.health === undefined ? {} : { Health: healthView(run.health) }),
+})
+
+const healthView = ({ status, failingStreak, log }: Health): wire.Health => ({
+  Status: status,
+  FailingStreak: failingStreak,
+  Log: log.map(({ start, end, exitCode, output }) => ({ Start: start, End: end, ExitCode: exitCode, Output: output })),
 })
 
 /** Fields that Docker always has, empty where nobody set them. */

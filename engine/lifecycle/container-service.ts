@@ -23,14 +23,16 @@ import { create } from './create.ts'
 import { dial } from './dial.ts'
 import { createEngine, type Dependencies, type Engine } from './engine.ts'
 import { createExec, resizeExec, startExec } from './exec.ts'
+import { keepHealth } from './health-watch.ts'
 import { kill } from './kill.ts'
 import { readLogs } from './logs.ts'
-import { pause, shimOf, unpause } from './pause.ts'
+import { pause, unpause } from './pause.ts'
 import { prune } from './prune.ts'
 import { liveContainers, recover } from './recover.ts'
 import { remove } from './remove.ts'
 import { rename } from './rename.ts'
 import { restart, startAgain } from './restart.ts'
+import { shimOf } from './shim-of.ts'
 import { size } from './size.ts'
 import { start } from './start.ts'
 import { sample } from './stats.ts'
@@ -59,6 +61,7 @@ export class ContainerService implements Containers {
   /** The daemon is going: containers live on, and their ends are left to the next one. */
   close(): void {
     this.#engine.closing = true
+    keepHealth(this.#engine)
     for (const { timer } of this.#engine.restarts.values()) clearTimeout(timer)
   }
 

@@ -124,6 +124,12 @@ export class ContainerTable {
     return after
   }
 
+  /** For what need not outlive the daemon: in memory at once, on disk with the next `update`. */
+  note(id: string, run: Partial<RunState>): void {
+    const before = this.byId(id)
+    this.#byId.set(id, { ...before, run: { ...before.run, ...run } })
+  }
+
   delete(id: string): void {
     const container = this.byId(id)
     this.#database.run('DELETE FROM container WHERE id = ?', id)

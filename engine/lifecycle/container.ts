@@ -120,6 +120,22 @@ export type MountPoint = {
   mapOwner?: boolean
 }
 
+export type ProbeResult = {
+  /** RFC 3339, nanoseconds, as `end`. */
+  start: string
+  end: string
+  /** -1 where the probe did not end by itself. */
+  exitCode: number
+  output: string
+}
+
+export type Health = {
+  status: 'starting' | 'healthy' | 'unhealthy'
+  failingStreak: number
+  /** The last few, oldest first. */
+  log: ProbeResult[]
+}
+
 export type RunState = {
   state: ContainerState
   pid: number
@@ -132,6 +148,8 @@ export type RunState = {
   restartCount: number
   /** Stopped by a user: `unless-stopped` leaves it so after the daemon's restart. */
   manuallyStopped: boolean
+  /** Of a container with a health check that was started once. */
+  health?: Health
 }
 
 export type Container = {

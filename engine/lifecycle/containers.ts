@@ -68,9 +68,17 @@ export type Exec = CreateExec & {
   exitCode: number | null
   pid: number
   started: boolean
+  /** It was killed because its time was over. */
+  timedOut?: boolean
 }
 
-export type StartExec = { detach: boolean; tty: boolean; consoleSize?: [height: number, width: number] }
+export type StartExec = {
+  detach: boolean
+  tty: boolean
+  consoleSize?: [height: number, width: number]
+  /** Milliseconds until it is killed; undefined: it may run for ever. */
+  timeout?: number
+}
 
 export type ContainerSample = {
   read: string

@@ -60,6 +60,8 @@ export type Engine = Dependencies & {
   readonly traces: Map<string, Span[]>
   /** Resolves when the exit of a container's present process has been dealt with. */
   readonly exits: Map<string, Promise<void>>
+  /** Containers whose health is probed; aborting ends it. */
+  readonly healthWatches: Map<string, AbortController>
   /** The daemon is going: exits are left to the next one. */
   closing: boolean
 }
@@ -80,6 +82,7 @@ export const createEngine = (dependencies: Dependencies, startAgain: Engine['sta
   restarting: new Set(),
   traces: new Map(),
   exits: new Map(),
+  healthWatches: new Map(),
   closing: false,
 })
 

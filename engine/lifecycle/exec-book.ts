@@ -8,6 +8,7 @@ const keptFor = 5 * 60_000
 export class ExecBook {
   readonly #execs = new Map<string, Exec>()
   readonly #starting = new Map<string, PromiseWithResolvers<void>>()
+  readonly #ending = new Map<string, PromiseWithResolvers<void>>()
 
   add(exec: Exec): void {
     this.#execs.set(exec.id, exec)
@@ -39,6 +40,16 @@ export class ExecBook {
     return this.get(id)
   }
 
+  /** Of one that was started. */
+  async whenEnded(id: string): Promise<Exec> {
+    const exec = this.get(id)
+    if (exec.exitCode !== null) return exec
+    const ended = this.#ending.get(id) ?? Promise.withResolvers<void>()
+    this.#ending.set(id, ended)
+    await ended.promise
+    return this.get(id)
+  }
+
   /** Of one container, those that run or wait to be started. */
   idsOf(containerId: string): string[] {
     const ids: string[] = []
@@ -50,6 +61,8 @@ export class ExecBook {
   /** The exec stays to be inspected for a while. */
   ended(id: string, exitCode: number): void {
     this.change(id, { running: false, exitCode, pid: 0 })
+    this.#ending.get(id)?.resolve()
+    this.#ending.delete(id)
     setTimeout(() => this.#execs.delete(id), keptFor).unref()
   }
 

@@ -9,8 +9,8 @@ import { execProcess } from './container-process.ts'
 import type { CreateExec, Exec, StartExec } from './containers.ts'
 import { defaultDetachKeys, detachable, parseDetachKeys } from './detach-keys.ts'
 import { announce, type Engine } from './engine.ts'
-import { shimOf } from './pause.ts'
 import { openForAccounts } from './rootfs.ts'
+import { shimOf } from './shim-of.ts'
 import { lookUpUser, needsLookup, resolveUser } from './user.ts'
 
 /** Checks all that can be checked; nothing runs yet. */
@@ -85,6 +85,7 @@ async function launch(
       process: execProcess(container, exec, userOf(engine, container, exec)),
       openStdin: exec.attachStdin && !options.detach,
       detached: options.detach,
+      ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       ...(size === undefined ? {} : { consoleSize: { height: size[0], width: size[1] } }),
     })
     engine.execs.change(exec.id, { running: true, pid })
@@ -109,10 +110,8 @@ function execFailure(engine: Engine, execId: string, error: unknown): EngineErro
 
 async function watchExec(engine: Engine, container: Container, shim: Shim, execId: string): Promise<void> {
   // A supervisor that goes takes its execs along.
-  const exitCode = await shim.execExited(execId).then(
-    (exit) => exit.exitCode,
-    () => 137,
-  )
+  const { exitCode, timedOut = false } = await shim.execExited(execId)
+  if (timedOut) engine.execs.change(execId, { timedOut })
   engine.execs.ended(execId, exitCode)
   announce(engine, container, 'exec_die', { execID: execId, exitCode: String(exitCode) })
 }

@@ -5,6 +5,8 @@ import { dropPending } from './attach.ts'
 import type { Container } from './container.ts'
 import { announce, type Engine } from './engine.ts'
 import { attempt, forgetBundle } from './forget-bundle.ts'
+import { unwatchedHealth } from './health.ts'
+import { unwatchHealth } from './health-watch.ts'
 import { announceNetwork, disconnectNetworks } from './network-setup.ts'
 import { removeLocked } from './remove.ts'
 import { nextDelay, wantsRestart } from './restart-policy.ts'
@@ -34,6 +36,7 @@ export async function handleExit(engine: Engine, id: string, exit: ProcessExit, 
   const before = engine.table.find(id)
   if (before === undefined) return
   engine.shims.delete(id)
+  unwatchHealth(engine, id)
   await attempt(engine, `disconnecting container ${id}`, () => disconnectNetworks(engine, before))
   for (const endpoint of before.endpoints) announceNetwork(engine, 'disconnect', before, endpoint)
   announceVolumes(engine, 'unmount', before)
@@ -79,6 +82,7 @@ function record(engine: Engine, container: Container, exit: ProcessExit, again: 
       oomKilled: exit.oomKilled,
       finishedAt: exit.exitedAt,
       manuallyStopped: run.manuallyStopped || engine.stopping.has(id),
+      ...unwatchedHealth(run.health),
     },
   })
 }

@@ -7,6 +7,7 @@ import { checkLimits } from '../spec/limits.ts'
 import { tmpfsMount } from '../spec/mounts.ts'
 import { rlimitOf } from '../spec/process.ts'
 import type { ContainerConfig, ContainerResources, HostConfig, RestartPolicy } from './container.ts'
+import { healthTest } from './health.ts'
 import { checkInit } from './init-process.ts'
 import { thisMachine } from './machine.ts'
 import { securityOptions } from './security-options.ts'
@@ -163,6 +164,7 @@ export function checkConfig(config: ContainerConfig): void {
     if (value !== undefined && value !== 0 && value < 1_000_000)
       invalid(`${name} in Healthcheck cannot be less than 1ms`)
   if ((Retries ?? 0) < 0) invalid('Retries in Healthcheck cannot be negative')
+  healthTest(config)
   if (config.Hostname && !/^[A-Za-z0-9._-]{1,64}$/.test(config.Hostname))
     invalid(`invalid hostname ${JSON.stringify(config.Hostname)}`)
 }

@@ -1,7 +1,9 @@
 /** Freezing all processes of a container, and letting them go on; wire fact 58. */
 import { EngineError } from '../base/errors.ts'
-import type { Shim } from '../shim/shim.ts'
 import { announce, type Engine } from './engine.ts'
+import { unwatchedHealth } from './health.ts'
+import { unwatchHealth, watchHealth } from './health-watch.ts'
+import { shimOf } from './shim-of.ts'
 import { nextState } from './state-table.ts'
 
 export async function pause(engine: Engine, reference: string): Promise<void> {
@@ -14,7 +16,8 @@ export async function pause(engine: Engine, reference: string): Promise<void> {
     const state = nextState(run.state, 'pause')
     if (state === undefined) throw new EngineError('conflict', `Container ${id} is not running`)
     await shimOf(engine, id).pause()
-    announce(engine, engine.table.update(id, { run: { state } }), 'pause')
+    unwatchHealth(engine, id)
+    announce(engine, engine.table.update(id, { run: { state, ...unwatchedHealth(run.health) } }), 'pause')
   })
 }
 
@@ -25,12 +28,6 @@ export async function unpause(engine: Engine, reference: string): Promise<void> 
     if (state === undefined) throw new EngineError('internal', `Container ${id} is not paused`)
     await shimOf(engine, id).resume()
     announce(engine, engine.table.update(id, { run: { state } }), 'unpause')
+    watchHealth(engine, id)
   })
-}
-
-/** conflict when it has no process. */
-export function shimOf(engine: Engine, id: string): Shim {
-  const shim = engine.shims.get(id)
-  if (shim === undefined) throw new EngineError('conflict', `container ${id} is not running`)
-  return shim
 }

@@ -10,6 +10,7 @@ import type { Container } from './container.ts'
 import { bundleDirectory, cgroupPath, type Engine } from './engine.ts'
 import { handleExit, watchExit } from './exit.ts'
 import { attempt, forgetBundle } from './forget-bundle.ts'
+import { watchHealth } from './health-watch.ts'
 import { containerDirectories, readLeftovers } from './leftovers.ts'
 import { disconnectNetworks } from './network-setup.ts'
 import { removeLeftovers, removeLocked } from './remove.ts'
@@ -78,6 +79,7 @@ async function findAgain(engine: Engine, container: Container): Promise<void> {
   if (shim !== undefined) {
     engine.shims.set(id, shim)
     watchExit(engine, id, shim)
+    if (container.run.state === 'running') watchHealth(engine, id)
     return
   }
   await engine.lock.run(id, async () => {

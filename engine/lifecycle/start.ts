@@ -10,6 +10,8 @@ import type { Container } from './container.ts'
 import { announce, bundleDirectory, cgroupPath, type Engine } from './engine.ts'
 import { watchExit } from './exit.ts'
 import { attempt } from './forget-bundle.ts'
+import { healthTest, startingHealth } from './health.ts'
+import { watchHealth } from './health-watch.ts'
 import { announceNetwork, connectNetworks, disconnectNetworks, type NetworkSetup } from './network-setup.ts'
 import { removeLocked } from './remove.ts'
 import { cancelRestart } from './restart-timer.ts'
@@ -110,6 +112,7 @@ function nowRunning(
       startedAt: timestamp(),
       restartCount: options.restartCount,
       manuallyStopped: false,
+      ...(healthTest(container.config) === undefined ? {} : { health: startingHealth() }),
     },
   })
   engine.shims.set(container.id, shim)
@@ -117,6 +120,7 @@ function nowRunning(
   announceVolumes(engine, 'mount', running)
   announce(engine, running, 'start')
   watchExit(engine, container.id, shim)
+  watchHealth(engine, container.id)
 }
 
 /** Ends a supervisor whose container did not start, whether or not it still answers. */

@@ -1,5 +1,5 @@
 /** The Status column of `ps`; wire fact 57. */
-import type { Container } from './container.ts'
+import type { Container, Health } from './container.ts'
 
 const minute = 60
 const hour = 60 * minute
@@ -26,12 +26,17 @@ export function humanDuration(seconds: number): string {
 
 const secondsSince = (time: string, now: number): number => Math.max(0, (now - Date.parse(time)) / 1000)
 
+const healthText = (health: Health | undefined): string => {
+  if (health === undefined) return ''
+  return ` (${health.status === 'starting' ? 'health: starting' : health.status})`
+}
+
 /** @param now milliseconds since the epoch */
 export function statusText(container: Pick<Container, 'run'>, now: number): string {
   const { run } = container
   switch (run.state) {
     case 'running':
-      return `Up ${humanDuration(secondsSince(run.startedAt, now))}`
+      return `Up ${humanDuration(secondsSince(run.startedAt, now))}${healthText(run.health)}`
     case 'paused':
       return `Up ${humanDuration(secondsSince(run.startedAt, now))} (Paused)`
     case 'restarting':

@@ -4,6 +4,7 @@ import { EngineError } from '../base/errors.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import type { Container } from './container.ts'
 import { announce, cgroupPath, type Engine } from './engine.ts'
+import { watchHealth } from './health-watch.ts'
 import { cancelRestart } from './restart-timer.ts'
 import { signalNumber } from './signal.ts'
 import { hasProcess } from './state-table.ts'
@@ -90,8 +91,10 @@ export async function send(engine: Engine, container: Container, signal: number)
   }
   if (engine.table.find(container.id)?.run.state === 'paused') {
     await shim?.resume()
-    if (engine.table.find(container.id)?.run.state === 'paused')
+    if (engine.table.find(container.id)?.run.state === 'paused') {
       engine.table.update(container.id, { run: { state: 'running' } })
+      watchHealth(engine, container.id)
+    }
   }
 }
 

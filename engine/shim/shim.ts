@@ -38,6 +38,8 @@ export type ProcessExit = {
   exitedAt: string
   /** The kernel killed a process of the container for want of memory. */
   oomKilled: boolean
+  /** An exec that was killed because its time was over. */
+  timedOut?: boolean
   /** The supervisor itself ended without a word: the exit code is a guess, and everything left was killed. */
   shimLost?: boolean
 }
@@ -50,6 +52,8 @@ export type ExecRequest = {
   openStdin: boolean
   /** Nobody will attach: output is read and dropped. Otherwise it waits for the first attachment. */
   detached?: boolean
+  /** Milliseconds until it is killed; undefined: it may run for ever. */
+  timeout?: number
   consoleSize?: { height: number; width: number }
 }
 

@@ -10,6 +10,7 @@ import type { Cgroup, CgroupHost } from '../cgroup/cgroup.ts'
 import { close, pollEvents, read } from '../kernel/descriptors.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { type ChildExit, currentPid, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
+import { signalNumbers } from '../kernel/signals.table.ts'
 import { accept } from '../kernel/unix-socket.ffi.ts'
 import { type CreatedProcess, createContainer } from '../runtime/create.ts'
 import { joinContainer } from '../runtime/exec.ts'
@@ -38,7 +39,13 @@ export type SupervisorOptions = {
   loadSeccomp: LoadSeccomp
 }
 
-type Supervised = { io: ProcessIo; process?: CreatedProcess; exit?: ProcessExit; started: boolean }
+type Supervised = {
+  io: ProcessIo
+  process?: CreatedProcess
+  exit?: ProcessExit
+  started: boolean
+  timedOut?: boolean
+}
 
 /** After an exec's process ended, whoever still holds its output has this long; wire fact 34. */
 const execPatience = 2000
@@ -215,7 +222,7 @@ export class Supervisor implements ConnectionOwner {
     return { spans: [{ layer: 'kernel', name: 'execve', start, end: performance.timeOrigin + performance.now() }] }
   }
 
-  #exec({ execId, process, openStdin, detached, consoleSize }: ExecRequest): ShimAnswer {
+  #exec({ execId, process, openStdin, detached, consoleSize, timeout }: ExecRequest): ShimAnswer {
     const target = this.#init.process
     if (target === undefined || this.#over())
       throw new EngineError('conflict', `container ${this.#config.id} is not running`)
@@ -233,7 +240,9 @@ export class Supervisor implements ConnectionOwner {
       })
       if (joined.master !== undefined) io.setTerminal(joined.master)
       joined.start()
-      this.#execs.set(execId, { io, process: joined, started: true })
+      const exec: Supervised = { io, process: joined, started: true }
+      this.#execs.set(execId, exec)
+      if (timeout !== undefined) this.#loop.after(timeout, () => this.#timeOut(exec))
       return { pid: joined.pid }
     } catch (error) {
       io.abandon()
@@ -241,6 +250,13 @@ export class Supervisor implements ConnectionOwner {
     } finally {
       pipes?.release()
     }
+  }
+
+  /** Here, because an exec must not outlive its time when the daemon has gone. */
+  #timeOut(exec: Supervised): void {
+    if (exec.exit !== undefined || this.#over()) return
+    exec.timedOut = true
+    this.#kill(exec, signalNumbers.SIGKILL)
   }
 
   #kill({ process, exit }: Supervised, signal: number): void {
@@ -276,7 +292,8 @@ export class Supervisor implements ConnectionOwner {
   }
 
   #execEnded(execId: string, exec: Supervised, child: ChildExit): void {
-    const exit = { exitCode: child.exitCode, exitedAt: timestamp(), oomKilled: false }
+    const timedOut = exec.timedOut === true ? { timedOut: true } : {}
+    const exit = { exitCode: child.exitCode, exitedAt: timestamp(), oomKilled: false, ...timedOut }
     close(exec.process!.pidfd)
     exec.exit = exit
     exec.io.drain(execPatience, () => {

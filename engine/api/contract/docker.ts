@@ -179,6 +179,13 @@ export type ContainerSummary = {
   Mounts: MountPoint[]
 }
 
+/** The last five probes, oldest first; ExitCode -1: it did not end by itself. */
+export type Health = {
+  Status: 'starting' | 'healthy' | 'unhealthy'
+  FailingStreak: number
+  Log: { Start: string; End: string; ExitCode: number; Output: string }[]
+}
+
 export type ContainerState = {
   Status: string
   Running: boolean
@@ -191,6 +198,8 @@ export type ContainerState = {
   Error: string
   StartedAt: string
   FinishedAt: string
+  /** Absent where there is no health check. */
+  Health?: Health
 }
 
 /** `GET /containers/{id}/json` */
