@@ -1,6 +1,7 @@
 /** Containers as clients see them: domain → wire, nothing else. */
 
 import type { Container, EndpointSettings, Health, MountPoint } from '../lifecycle/container.ts'
+import { logDriver } from '../lifecycle/log-config.ts'
 import { statusText } from '../lifecycle/status-text.ts'
 import type { PortMap } from '../network/network.ts'
 import type * as wire from './contract/docker.ts'
@@ -194,7 +195,7 @@ const hostConfigView = (container: Container): wire.HostConfig => {
   return {
     ...hostConfigDefaults,
     ...rest,
-    LogConfig: { Type: LogConfig?.Type || 'json-file', Config: LogConfig?.Config ?? {} },
+    LogConfig: { Type: logDriver(LogConfig), Config: LogConfig?.Config ?? {} },
   }
 }
 
@@ -233,7 +234,7 @@ export const inspectView = (container: Container, execIds: readonly string[]): w
   ResolvConfPath: container.resolvConfPath,
   HostnamePath: container.hostnamePath,
   HostsPath: container.hostsPath,
-  LogPath: container.logPath,
+  LogPath: logDriver(container.hostConfig.LogConfig) === 'json-file' ? container.logPath : '',
   Name: `/${container.name}`,
   RestartCount: container.run.restartCount,
   Driver: 'overlay2',

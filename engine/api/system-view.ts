@@ -1,6 +1,7 @@
 /** `/version` and `/info`: what this engine and this machine are. */
 import { readFileSync } from 'node:fs'
 import { availableParallelism, hostname, machine, release, totalmem } from 'node:os'
+import { logDrivers } from '../lifecycle/log-config.ts'
 import { newest, oldest } from './api-version.ts'
 import type { Info, Version } from './contract/docker-store.ts'
 import type { Engine } from './engine.ts'
@@ -101,7 +102,7 @@ const unchanging = {
     Volume: ['local'],
     Network: ['bridge', 'host', 'null'],
     Authorization: null,
-    Log: ['json-file', 'none'],
+    Log: [...logDrivers],
   },
   Debug: false,
   NFd: 0,

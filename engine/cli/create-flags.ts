@@ -180,7 +180,7 @@ const values: readonly Flag[] = [
   ['--userns <mode>', 'user namespace'],
   ['--stop-signal <signal>', 'signal that stops it'],
   ['--stop-timeout <seconds>', 'before it is killed', integer],
-  ['--log-driver <name>', 'json-file or none'],
+  ['--log-driver <name>', 'json-file, local or none'],
 ]
 
 const switches: readonly Flag[] = [

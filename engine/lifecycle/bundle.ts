@@ -10,8 +10,8 @@ import { containerMounts } from './container-mounts.ts'
 import { hostnameOf } from './container-process.ts'
 import { containerSpec } from './container-spec.ts'
 import type { Engine } from './engine.ts'
-import { logLimits } from './host-config.ts'
 import { initMounts } from './init-process.ts'
+import { logAttributes, logDriver, logLimits } from './log-config.ts'
 import { type NetworkSetup, networkMode } from './network-setup.ts'
 import { openForAccounts } from './rootfs.ts'
 import { seccompFor } from './seccomp.ts'
@@ -21,6 +21,7 @@ import { lookUpUser, needsLookup, resolveUser } from './user.ts'
 function writeShimConfig(engine: Engine, container: Container, directory: string): void {
   const { config, hostConfig } = container
   mkdirSync(join(directory, 'rootfs'), { recursive: true, mode: 0o711 })
+  const attributes = logAttributes(container)
   const shim: ShimConfig = {
     id: container.id,
     rootfs: engine.snapshotter.mounts(container.id),
@@ -28,30 +29,13 @@ function writeShimConfig(engine: Engine, container: Container, directory: string
     openStdin: config.OpenStdin === true,
     stdinOnce: config.StdinOnce === true,
     log: {
-      driver: hostConfig.LogConfig?.Type === 'none' ? 'none' : 'json-file',
+      driver: logDriver(hostConfig.LogConfig) === 'none' ? 'none' : 'json-file',
       path: container.logPath,
       ...logLimits(hostConfig.LogConfig),
-      ...logAttributes(container),
+      ...(attributes === undefined ? {} : { attributes }),
     },
   }
   writeFileSync(join(directory, 'shim.json'), JSON.stringify(shim), { mode: 0o600 })
-}
-
-/** Labels and variables that the log's options name; wire fact 99. */
-function logAttributes({ config, hostConfig }: Container): { attributes?: Record<string, string> } {
-  const options = hostConfig.LogConfig?.Config ?? {}
-  const listed = (text: string | undefined): string[] => (text ?? '').split(',').filter((name) => name !== '')
-  const attributes: Record<string, string> = {}
-  for (const name of listed(options.labels)) {
-    const value = config.Labels?.[name]
-    if (value !== undefined) attributes[name] = value
-  }
-  for (const name of listed(options.env)) {
-    const variable = config.Env?.find((one) => one.startsWith(`${name}=`))
-    if (variable !== undefined) attributes[name] = variable.slice(name.length + 1)
-  }
-  if (options.tag) attributes.tag = options.tag
-  return Object.keys(attributes).length === 0 ? {} : { attributes }
 }
 
 /** config.json, shim.json, and the files that are bound over /etc/hosts, /etc/hostname and /etc/resolv.conf. */

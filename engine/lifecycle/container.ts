@@ -168,6 +168,7 @@ export type Container = {
   /** Entrypoint and command as they will be executed. */
   path: string
   args: string[]
+  /** Empty where nothing is kept. */
   logPath: string
   run: RunState
   hostnamePath: string

@@ -16,6 +16,7 @@ import { announce, type Engine, stateDirectory } from './engine.ts'
 import { checkConfig, checkHostConfig, completeHostConfig } from './host-config.ts'
 import { commandOf, mergeImage } from './image-merge.ts'
 import { writeLeftovers } from './leftovers.ts'
+import { logDriver } from './log-config.ts'
 import { thisMachine } from './machine.ts'
 import { checkSources, makeMountPoint, type NamedRequest, nameVolumes } from './mount-points.ts'
 import { mountRequests } from './mount-request.ts'
@@ -174,7 +175,7 @@ function newContainer(plan: Plan, name: string, directory: string, mounts: Mount
     mounts,
     path: plan.path,
     args: plan.args,
-    logPath: hostConfig.LogConfig?.Type === 'json-file' ? join(directory, `${id}-json.log`) : '',
+    logPath: logPath(directory, id, hostConfig),
     run: {
       state: 'created',
       pid: 0,
@@ -190,6 +191,12 @@ function newContainer(plan: Plan, name: string, directory: string, mounts: Mount
     hostsPath: join(directory, 'hosts'),
     resolvConfPath: join(directory, 'resolv.conf'),
   }
+}
+
+function logPath(directory: string, id: string, host: HostConfig): string {
+  const driver = logDriver(host.LogConfig)
+  if (driver === 'none') return ''
+  return join(directory, driver === 'local' ? 'local.log' : `${id}-json.log`)
 }
 
 /** Wire fact 129. */

@@ -9,6 +9,7 @@ import { rlimitOf } from '../spec/process.ts'
 import type { ContainerConfig, ContainerResources, HostConfig, RestartPolicy } from './container.ts'
 import { healthTest } from './health.ts'
 import { checkInit } from './init-process.ts'
+import { checkLog } from './log-config.ts'
 import { thisMachine } from './machine.ts'
 import { securityOptions } from './security-options.ts'
 import { signalNumber } from './signal.ts'
@@ -33,31 +34,6 @@ export function checkRestartPolicy(policy: RestartPolicy | undefined): void {
 
 const restarts = (policy: RestartPolicy | undefined): boolean =>
   policy !== undefined && policy.Name !== '' && policy.Name !== 'no'
-
-const logDrivers = new Set(['', 'json-file', 'none'])
-
-function checkLog(log: HostConfig['LogConfig']): void {
-  if (!logDrivers.has(log?.Type ?? '')) invalid(`logger: no log driver named '${log?.Type}' is registered`)
-  logLimits(log)
-}
-
-/** Bytes and files; -1 bytes is no limit. */
-export function logLimits(log: HostConfig['LogConfig']): { maxSize: number; maxFile: number } {
-  const size = log?.Config?.['max-size']
-  const files = log?.Config?.['max-file']
-  const maxSize = size === undefined || size === '-1' ? -1 : bytesOf(size)
-  const maxFile = files === undefined ? 1 : Number(files)
-  if (!Number.isInteger(maxFile) || maxFile < 1) invalid('max-file cannot be less than 1')
-  if (maxSize === -1 && maxFile > 1) invalid('max-size must be set when max-file is')
-  return { maxSize, maxFile }
-}
-
-/** `10m`, `512k`, `1g`, `1024`, `1.5GB`: powers of 1024. */
-function bytesOf(text: string): number {
-  const [, number, unit = ''] = /^(\d+(?:\.\d+)?) ?([kmgt])?(?:i?b)?$/i.exec(text.trim()) ?? []
-  if (number === undefined) return invalid(`invalid size: '${text}'`)
-  return Math.floor(Number(number) * 1024 ** ' kmgt'.indexOf(unit.toLowerCase() || ' '))
-}
 
 const modes: readonly [name: 'PidMode' | 'IpcMode' | 'UTSMode' | 'UsernsMode' | 'CgroupnsMode', words: string[]][] = [
   ['PidMode', ['', 'host', 'private', 'container:']],

@@ -8,7 +8,7 @@ import { timestamp } from '../base/time.ts'
 import type { Container } from './container.ts'
 import type { LogOptions } from './containers.ts'
 import type { Engine } from './engine.ts'
-import { logLimits } from './host-config.ts'
+import { logDriver, logLimits } from './log-config.ts'
 import { LogDecoder, normalTime } from './log-decoder.ts'
 import { closeFiles, isRotated, type LogFile, nextLogFile, openLogFiles, tailOffset } from './log-files.ts'
 
@@ -22,7 +22,7 @@ export function readLogs(engine: Engine, reference: string, options: LogOptions)
     throw new EngineError('invalid', 'Bad parameters: you must choose at least one stream')
   if (container.run.state === 'dead' || engine.removing.has(container.id))
     throw new EngineError('conflict', 'can not get logs from container which is dead or marked for removal')
-  if (container.hostConfig.LogConfig?.Type === 'none')
+  if (logDriver(container.hostConfig.LogConfig) === 'none')
     throw new EngineError('not-implemented', 'configured logging driver does not support reading')
   return new LogStream(new LogReading(engine, container, options))
 }

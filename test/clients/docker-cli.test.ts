@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { noEngine, TestEngine } from '../engine/engine.ts'
 
 const noDocker = noEngine || (spawnSync('docker', ['--version']).status === 0 ? false : 'needs the docker command line')
@@ -117,6 +118,27 @@ describe('docker', { skip: noDocker }, () => {
     assert.equal((await docker('volume', 'ls', '-q', '--filter', 'label=a=b')).trim(), 'hold')
     await docker('volume', 'rm', 'hold')
     assert.match((await engine.docker(['volume', 'inspect', 'hold'])).error, /no such volume/)
+  })
+
+  test('logs of each driver, and a health check', async () => {
+    const say = ['host', 'sh', '-c', 'for i in 1 2 3; do echo line $i; done; sleep 600']
+    for (const driver of ['json-file', 'local']) {
+      await docker('run', '-d', '--network', 'none', '--name', driver, '--log-driver', driver, ...say)
+      while (!(await docker('logs', driver)).includes('line 3')) await sleep(20)
+      assert.equal(await docker('logs', '--tail', '2', driver), 'line 2\nline 3\n')
+      const path = await docker('inspect', '--format', '{{.LogPath}}', driver)
+      assert.equal(path.trim() !== '', driver === 'json-file')
+    }
+    await docker('run', '-d', '--network', 'none', '--name', 'mute', '--log-driver', 'none', ...say)
+    assert.match((await engine.docker(['logs', 'mute'])).error, /configured logging driver does not support reading/)
+    const tuned = ['--log-opt', 'compress=true', 'host', 'true']
+    assert.match((await engine.docker(['create', ...tuned])).error, /rotated log files stay as they are/)
+    const check = ['--health-cmd', 'test -e /etc/passwd', '--health-interval', '100ms']
+    await docker('run', '-d', '--network', 'none', '--name', 'well', ...check, 'host', 'sleep', '600')
+    const status = () => docker('ps', '--filter', 'name=well', '--format', '{{.Status}}')
+    while (!(await status()).includes('(healthy)')) await sleep(20)
+    assert.equal((await docker('inspect', '--format', '{{.State.Health.Status}}', 'well')).trim(), 'healthy')
+    await docker('rm', '-f', 'json-file', 'local', 'mute', 'well')
   })
 
   test('events tell it in order', async () => {

@@ -155,7 +155,7 @@ function sleepers(pid: number): string[] {
       return (
         /^\d+$/.test(name) &&
         namespace(name) === own &&
-        /^sleep\x00888/.test(readFileSync(`/proc/${name}/cmdline`, 'utf8'))
+        readFileSync(`/proc/${name}/cmdline`, 'utf8').startsWith('sleep\u0000888')
       )
     } catch {
       return false

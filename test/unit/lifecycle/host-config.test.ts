@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isKind } from '../../../engine/base/errors.ts'
 import type { ContainerConfig, HostConfig } from '../../../engine/lifecycle/container.ts'
-import { checkConfig, checkHostConfig, completeHostConfig, logLimits } from '../../../engine/lifecycle/host-config.ts'
+import { checkConfig, checkHostConfig, completeHostConfig } from '../../../engine/lifecycle/host-config.ts'
+import { logLimits } from '../../../engine/lifecycle/log-config.ts'
 
 const bad: [HostConfig, RegExp][] = [
   [{ RestartPolicy: { Name: 'sometimes' as 'no' } }, /unknown policy 'sometimes'/],
