@@ -18,6 +18,7 @@ import { Database } from './base/database.ts'
 import { EngineError, messageOf } from './base/errors.ts'
 import { timestamp } from './base/time.ts'
 import { detectCgroups } from './cgroup/detect.ts'
+import { parentGroup } from './cgroup/path.ts'
 import { cgroupTree } from './cgroup/tree.ts'
 import { addClientCommands } from './cli/command-line.ts'
 import { setup, usualCommand, usualPlace } from './cli/setup.ts'
@@ -96,7 +97,8 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
   const volumes = new LocalVolumes(database, root)
   const networks = new ContainerNetworks({ database, execRoot, instance: instanceOf(root) })
   stack.defer(() => networks.close())
-  const layers = { database, images, snapshotter, networks, volumes, supervisors, cgroups, events }
+  const cgroupParent = parentGroup(instanceOf(root))
+  const layers = { database, images, snapshotter, networks, volumes, supervisors, cgroups, cgroupParent, events }
   const containers: ContainerService = new ContainerService({ ...layers, root, execRoot, report })
   stack.defer(() => containers.close())
   await images.recover()
@@ -108,7 +110,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
     containers,
     trace: (id) => containers.traceOf(id),
     namespaces: listNamespaces,
-    cgroupTree: () => cgroupTree(cgroups),
+    cgroupTree: () => cgroupTree(cgroups, layers.cgroupParent),
     root,
     registry,
     id: engineId(root),
@@ -118,7 +120,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
 
 const usualRoot = '/var/lib/drydock'
 
-/** Engines on other roots get links and packet filter rules of their own beside the machine's. */
+/** Engines on other roots get links, packet filter rules and control groups of their own beside the machine's. */
 const instanceOf = (root: string): string => (root === usualRoot ? '' : root)
 
 /** Source files run as they are; in the bundle, the spawner lies beside this. */
@@ -167,14 +169,16 @@ async function removeFromMachine({ root, execRoot }: { root: string; execRoot: s
   using _lock = lockRoot(root)
   using database = new Database(path, schemas)
   const cgroups = detectCgroups()
+  const cgroupParent = parentGroup(instanceOf(root))
   for (const container of new ContainerTable(database).list()) {
-    const group = cgroups.group(cgroupPath(container))
+    const group = cgroups.group(cgroupPath({ cgroupParent }, container))
     const shim = await ShimClient.connect(bundleDirectory({ execRoot }, container.id)).catch(() => undefined)
     group.kill(5000)
     await shim?.exited
     await shim?.release()
     group.remove()
   }
+  cgroups.group(cgroupParent).remove()
   await new ContainerNetworks({ database, execRoot, instance: instanceOf(root) }).destroy()
 }
 

@@ -19,7 +19,7 @@ function owners(engine: Engine): OwnerOf {
   const byPid = new Map<number, Container>()
   for (const container of engine.containers.list()) {
     if (container.run.pid === 0) continue
-    const parent = container.hostConfig.CgroupParent?.replace(/\/+$/, '') || '/drydock'
+    const parent = container.hostConfig.CgroupParent?.replace(/\/+$/, '') || engine.cgroupParent
     for (const pid of engine.cgroups.group(`${parent}/${container.id}`).processes()) byPid.set(pid, container)
     byPid.set(container.run.pid, container)
   }

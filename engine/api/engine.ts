@@ -16,6 +16,8 @@ export type Engine = {
   readonly volumes: Volumes
   readonly events: EventJournal
   readonly cgroups: CgroupHost
+  /** The group that containers' own are in where nobody asked for another. */
+  readonly cgroupParent: string
   readonly supervisors: Pick<Supervisors, 'mode'>
   /** The last start of a container, step by step, to be added to; empty when this daemon has not started it. */
   readonly trace: (reference: string) => Span[]

@@ -1,6 +1,11 @@
 /** OCI cgroupsPath, checked: what it names lies inside the hierarchy. */
+import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import { EngineError } from '../base/errors.ts'
+
+/** What an engine's groups are in. '' is the machine's own installation; any other text, say its root, has a group of its own. */
+export const parentGroup = (instance: string): string =>
+  instance === '' ? '/drydock' : `/drydock-${createHash('sha256').update(instance).digest('hex').slice(0, 8)}`
 
 /** `/drydock/ID`: absolute, normal, not the root. A relative path is taken below `/drydock`; config-linux.md. */
 export function cgroupPath(untrusted: string): string {

@@ -117,7 +117,7 @@ const found = new Map<CgroupHost, ReadonlySet<Check>>()
 function supportedChecks(host: CgroupHost): ReadonlySet<Check> {
   const known = found.get(host)
   if (known !== undefined) return known
-  const group = host.group(`/drydock/probe-${process.pid}`)
+  const group = host.group(`/drydock-probe-${process.pid}`)
   using cleanup = new DisposableStack()
   group.create()
   cleanup.defer(() => group.remove())

@@ -71,7 +71,7 @@ function node(host: CgroupHost, path: string): GroupNode {
 }
 
 /** A missing group is one without processes; groups that vanish meanwhile read as empty. */
-export const cgroupTree = (host: CgroupHost, path = '/drydock'): GroupTree => ({
+export const cgroupTree = (host: CgroupHost, path: string): GroupTree => ({
   Version: host.version,
   Controllers: [...host.controllers],
   Root: node(host, path),

@@ -9,7 +9,7 @@ import type { Container } from './container.ts'
 import { containerMounts } from './container-mounts.ts'
 import { hostnameOf } from './container-process.ts'
 import { containerSpec } from './container-spec.ts'
-import type { Engine } from './engine.ts'
+import { cgroupPath, type Engine } from './engine.ts'
 import { initMounts } from './init-process.ts'
 import { logAttributes, logDriver, logLimits } from './log-config.ts'
 import { type NetworkSetup, networkMode } from './network-setup.ts'
@@ -60,6 +60,7 @@ export function writeBundle(engine: Engine, given: Container, directory: string,
       ...initMounts(engine.execRoot, container.hostConfig),
     ],
     cgroupVersion: engine.cgroups.version,
+    cgroupsPath: cgroupPath(engine, container),
     seccomp: seccompFor(container.hostConfig),
   })
   // What this machine cannot keep was told at create; a start does not fail for it.

@@ -17,7 +17,6 @@ import {
 } from '../spec/security.ts'
 import type { Container, HostConfig } from './container.ts'
 import { containerProcess, hostnameOf } from './container-process.ts'
-import { cgroupPath } from './engine.ts'
 import { hostDevice, thisMachine } from './machine.ts'
 import { securityOptions } from './security-options.ts'
 
@@ -32,6 +31,7 @@ export type SpecInputs = {
   pidPid?: number
   mounts: Parameters<typeof withMounts>[0]
   cgroupVersion: 1 | 2
+  cgroupsPath: string
   seccomp: OciSeccomp | undefined
 }
 
@@ -52,7 +52,7 @@ export function containerSpec(container: Container, inputs: SpecInputs): OciSpec
     when(privileged, withPrivileges(privileged ? hostDevices() : [])),
     withSharedMemorySize(hostConfig.ShmSize ?? 64 * 1024 * 1024),
     withMounts(inputs.mounts),
-    withCgroupsPath(cgroupPath(container)),
+    withCgroupsPath(inputs.cgroupsPath),
     (spec) => ({ ...spec, ...(hostConfig.Annotations === undefined ? {} : { annotations: hostConfig.Annotations }) }),
   )
 }

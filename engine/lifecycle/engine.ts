@@ -25,6 +25,8 @@ export type Dependencies = {
   volumes: Volumes
   supervisors: Supervisors
   cgroups: CgroupHost
+  /** The group that containers' own are in where nobody asked for another. */
+  cgroupParent: string
   events: EventJournal
   /** State that outlives a reboot: `containers/ID/` below it. */
   root: string
@@ -94,8 +96,10 @@ export const bundleDirectory = (engine: Pick<Engine, 'execRoot'>, id: string): s
   join(engine.execRoot, 'containers', id)
 
 /** As in OCI's cgroupsPath. */
-export const cgroupPath = (container: Pick<Container, 'id' | 'hostConfig'>): string =>
-  `${container.hostConfig.CgroupParent?.replace(/\/+$/, '') || '/drydock'}/${container.id}`
+export const cgroupPath = (
+  { cgroupParent }: Pick<Engine, 'cgroupParent'>,
+  container: Pick<Container, 'id' | 'hostConfig'>,
+): string => `${container.hostConfig.CgroupParent?.replace(/\/+$/, '') || cgroupParent}/${container.id}`
 
 /** Wire fact 87. */
 export const announce = (

@@ -19,7 +19,7 @@ export async function forgetBundle(engine: Engine, container: Container, shim: S
 
 /** What a supervisor does that ends in order; for one that did not. */
 function endGroup(engine: Engine, container: Container): void {
-  const group = engine.cgroups.group(cgroupPath(container))
+  const group = engine.cgroups.group(cgroupPath(engine, container))
   group.kill(2000)
   group.remove()
 }

@@ -111,7 +111,7 @@ async function endShim(
     await shim?.release()
   })
   await attempt(engine, `removing the control group of ${container.id}`, () => {
-    const group = engine.cgroups.group(cgroupPath(container))
+    const group = engine.cgroups.group(cgroupPath(engine, container))
     group.kill(2000)
     group.remove()
   })

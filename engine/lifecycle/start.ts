@@ -126,7 +126,7 @@ function nowRunning(
 /** Ends a supervisor whose container did not start, whether or not it still answers. */
 async function destroyShim(engine: Engine, container: Container, launching: Promise<Shim>): Promise<void> {
   const patience = AbortSignal.timeout(2000)
-  const group = engine.cgroups.group(cgroupPath(container))
+  const group = engine.cgroups.group(cgroupPath(engine, container))
   await attempt(engine, `ending the supervisor of ${container.id}`, async () => {
     // Also one that was still on its way when the start was called off.
     const shim = await unlessAborted(patience, launching).catch(() => undefined)

@@ -12,7 +12,7 @@ export function sample(engine: Engine, reference: string): ContainerSample {
   if (!hasProcess(run.state)) throw new EngineError('not-found', `container ${container.id} is not running`)
   return {
     read: timestamp(),
-    use: engine.cgroups.group(cgroupPath(container)).use(),
+    use: engine.cgroups.group(cgroupPath(engine, container)).use(),
     // The host's own interfaces are not the container's use.
     networks: networkMode(container).kind === 'host' ? {} : engine.networks.counters(`/proc/${run.pid}/ns/net`),
   }

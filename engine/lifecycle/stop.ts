@@ -75,7 +75,7 @@ export async function killProcess(engine: Engine, id: string): Promise<void> {
     sleep(2000, undefined, { ref: false }),
   ])
   if (await ended(engine, id, 2000)) return
-  engine.cgroups.group(cgroupPath(container)).kill(2000)
+  engine.cgroups.group(cgroupPath(engine, container)).kill(2000)
   if (!(await ended(engine, id, 2000)))
     throw new EngineError('internal', `cannot stop container ${id}: its process did not end after SIGKILL`)
 }

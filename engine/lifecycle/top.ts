@@ -13,7 +13,7 @@ export function top(
   const container = engine.table.get(reference)
   if (!hasProcess(container.run.state)) throw new EngineError('conflict', `container ${container.id} is not running`)
   const columns = columnsOf(psArguments || '-ef')
-  const pids = engine.cgroups.group(cgroupPath(container)).processes()
+  const pids = engine.cgroups.group(cgroupPath(engine, container)).processes()
   // One that ends while it is read has nothing to show.
   const processes = pids.sort((a, b) => a - b).flatMap((pid) => readProcess(pid) ?? [])
   return {

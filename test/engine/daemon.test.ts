@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { detectCgroups } from '../../engine/cgroup/detect.ts'
 import { noEngine, TestEngine, unframe } from './engine.ts'
 
 const main = join(import.meta.dirname, '../../engine/main.ts')
@@ -48,6 +49,25 @@ describe('the daemon', { skip: noEngine }, () => {
     assert.equal(code, 1)
     assert.match(said, new RegExp(`^drydock: another engine \\(process ${engine.pid}\\) uses `))
     assert.equal((await engine.call('GET', '/_ping')).status, 200)
+  })
+
+  test('each on a root of its own shows its own groups, and takes their parent along', async () => {
+    const directories: string[] = []
+    {
+      await using one = await TestEngine.start()
+      await using other = await TestEngine.start()
+      const id = await one.run('mine', ['sleep', '600'])
+      const tree = async (engine: TestEngine) =>
+        (await engine.call('GET', '/drydock/cgroups')).json<{ Root: { Path: string; Children: unknown[] } }>().Root
+      assert.match(JSON.stringify(await tree(one)), new RegExp(id))
+      assert.deepEqual((await tree(other)).Children, [])
+      directories.push(...Object.values(detectCgroups().group((await tree(one)).Path).directories))
+      assert.ok(directories.some((path) => existsSync(path)))
+    }
+    assert.deepEqual(
+      directories.filter((path) => existsSync(path)),
+      [],
+    )
   })
 
   test('a live socket is refused, so is a file; a dead one is replaced', async () => {

@@ -70,6 +70,7 @@ export class Bed {
       volumes: this.volumes,
       supervisors: this.supervisors,
       cgroups: detectCgroups(),
+      cgroupParent,
       events: this.events,
       root: this.root,
       execRoot: this.execRoot,

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { isKind } from '../../../engine/base/errors.ts'
 import { blockWeight, sharesToWeight, swapOnly, weightToShares } from '../../../engine/cgroup/convert.ts'
 import { delegatedBase, parseHierarchies } from '../../../engine/cgroup/detect.ts'
-import { ancestry, cgroupPath } from '../../../engine/cgroup/path.ts'
+import { ancestry, cgroupPath, parentGroup } from '../../../engine/cgroup/path.ts'
 import { parsePressure } from '../../../engine/cgroup/pressure.ts'
 import { deviceWritesV1 } from '../../../engine/cgroup/v1-devices.ts'
 import { parseIoStat } from '../../../engine/cgroup/v2-use.ts'
@@ -124,4 +124,10 @@ test('what v1 cannot say is refused, not left open', () => {
       (error) => isKind(error, 'invalid'),
       JSON.stringify(rules),
     )
+})
+
+test('engines on other roots have groups of their own', () => {
+  assert.equal(parentGroup(''), '/drydock')
+  assert.match(parentGroup('/var/tmp/a'), /^\/drydock-[0-9a-f]{8}$/)
+  assert.notEqual(parentGroup('/var/tmp/a'), parentGroup('/var/tmp/b'))
 })
