@@ -11,17 +11,16 @@ const longest = 4095
 /** A byte name for the eye. */
 export const shown = (name: ByteName): string => JSON.stringify(Buffer.from(name, 'latin1').toString())
 
-/** Throws invalid for a name that is absolute, or climbs out with `..`. The root may be called `/`. */
+/** Throws invalid for a name that climbs out with `..`. A leading slash is the tree's own root, as tar(1) reads it. */
 export function entryPath(untrusted: ByteName): EntryPath {
   const parts: string[] = []
-  const leaves = (): EngineError => new EngineError('invalid', `archive entry leaves the layer: ${shown(untrusted)}`)
   if (untrusted.includes('\0') || untrusted.length > longest)
     throw new EngineError('invalid', `archive entry has an impossible name: ${shown(untrusted.slice(0, 128))}`)
-  if (/^\/+[^/]/.test(untrusted)) throw leaves()
   for (const part of untrusted.split('/')) {
     if (part === '' || part === '.') continue
     if (part !== '..') parts.push(part)
-    else if (parts.pop() === undefined) throw leaves()
+    else if (parts.pop() === undefined)
+      throw new EngineError('invalid', `archive entry leaves the layer: ${shown(untrusted)}`)
   }
   return parts.join('/') as EntryPath
 }
