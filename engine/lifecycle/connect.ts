@@ -25,7 +25,10 @@ export async function connect(
       return
     }
     const endpoint = await engine.networks.attach(
-      endpointRequest({ ...container, networks }, network, settings, `/proc/${container.run.pid}/ns/net`),
+      endpointRequest({ ...container, networks }, network, settings, {
+        netnsPath: `/proc/${container.run.pid}/ns/net`,
+        endpoints: container.endpoints,
+      }),
     )
     const after = engine.table.update(id, { networks, endpoints: [...container.endpoints, endpoint] })
     rewriteNames(engine, after)

@@ -38,7 +38,7 @@ export async function connectNetworks(engine: Engine, container: Container): Pro
     for (const [name, settings] of Object.entries(container.networks)) {
       const network = engine.networks.get(settings.NetworkID ?? name)
       if (network.driver !== 'bridge') continue
-      const request = endpointRequest(container, network, settings, netnsPath)
+      const request = endpointRequest(container, network, settings, { netnsPath, endpoints })
       endpoints.push(await span('network', `attach to ${network.name}`, () => engine.networks.attach(request)))
     }
   } catch (error) {
@@ -66,16 +66,17 @@ function namespaceOf(engine: Engine, reference: string): string {
   return `/proc/${other.run.pid}/ns/net`
 }
 
+/** @param present where the container is, and its endpoints so far */
 export function endpointRequest(
   container: Container,
   network: Network,
   settings: EndpointSettings,
-  netnsPath: string,
+  { netnsPath, endpoints }: { netnsPath: string; endpoints: readonly Endpoint[] },
 ): EndpointRequest {
   const { config, hostConfig } = container
-  // A port is published once: through the network that the container was created on.
-  const main = isMain(container, network)
-  const mac = settings.MacAddress || (main ? config.MacAddress : undefined)
+  // A port is published once: through the network that leads out, which is the first that has a gateway.
+  const leadsOut = endpoints.every(({ gateway, ipv6Gateway }) => gateway === '' && ipv6Gateway === '')
+  const mac = settings.MacAddress || (isMain(container, network) ? config.MacAddress : undefined)
   return {
     networkId: network.id,
     containerId: container.id,
@@ -85,9 +86,9 @@ export function endpointRequest(
     ...(settings.IPAMConfig?.IPv6Address ? { ipv6Address: settings.IPAMConfig.IPv6Address } : {}),
     ...(mac ? { macAddress: mac } : {}),
     aliases: settings.Aliases ?? [],
-    ports: main ? (hostConfig.PortBindings ?? {}) : {},
+    ports: leadsOut ? (hostConfig.PortBindings ?? {}) : {},
     exposedPorts: Object.keys(config.ExposedPorts ?? {}),
-    publishAllPorts: main && hostConfig.PublishAllPorts === true,
+    publishAllPorts: leadsOut && hostConfig.PublishAllPorts === true,
   }
 }
 
