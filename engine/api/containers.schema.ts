@@ -89,6 +89,14 @@ const resourcesShape = {
   Ulimits: z
     .array(goObject({ Name: z.string(), Soft: z.number().int().default(0), Hard: z.number().int().default(0) }))
     .exactOptional(),
+  DeviceRequests: z
+    .array(goObject({ Driver: optionalText, Capabilities: z.array(z.array(z.string())).exactOptional() }))
+    .exactOptional(),
+  KernelMemoryTCP: optionalInteger,
+  CpuCount: optionalInteger,
+  CpuPercent: optionalInteger,
+  IOMaximumIOps: optionalInteger,
+  IOMaximumBandwidth: optionalInteger,
 }
 
 const mount = goObject({
@@ -117,6 +125,7 @@ const mount = goObject({
     Mode: optionalInteger,
     Options: z.array(z.array(z.string())).exactOptional(),
   }).exactOptional(),
+  ImageOptions: goObject({ Subpath: optionalText }).exactOptional(),
 })
 
 const restartPolicy = goObject({
@@ -137,6 +146,11 @@ const hostConfigShape = {
   Mounts: z.array(mount).exactOptional(),
   Tmpfs: optionalMap,
   VolumesFrom: optionalTexts,
+  VolumeDriver: optionalText,
+  Links: optionalTexts,
+  StorageOpt: optionalMap,
+  Isolation: optionalText,
+  Cgroup: optionalText,
   ContainerIDFile: optionalText,
   LogConfig: goObject({ Type: optionalText, Config: optionalMap }).exactOptional(),
   NetworkMode: optionalText,

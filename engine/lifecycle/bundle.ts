@@ -56,6 +56,7 @@ export function writeBundle(engine: Engine, given: Container, directory: string,
       ...containerMounts(container, user, {
         volume: (name) => engine.volumes.get(name),
         subpath: (volume, path) => resolveSubpath(volume.mountpoint, path),
+        snapshot: (key) => engine.snapshotter.mounts(key),
       }),
       ...initMounts(engine.execRoot, container.hostConfig),
     ],

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import { posix } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
+import type { OverlayMount } from '../snapshots/snapshotter.ts'
 import { type BindRequest, bindMount, tmpfsMount } from '../spec/mounts.ts'
 import type { OciMount, OciUser } from '../spec/oci.ts'
 import type { Volume } from '../volumes/volume.ts'
@@ -12,13 +13,14 @@ export type MountSources = {
   volume(name: string): Volume
   /** A directory or file below the volume's, safely resolved. */
   subpath(volume: Volume, path: string): string
+  snapshot(key: string): readonly OverlayMount[]
 }
 
 export function containerMounts(container: Container, user: OciUser, sources: MountSources): OciMount[] {
   const specs = new Map((container.hostConfig.Mounts ?? []).map((mount) => [posix.normalize(mount.Target), mount]))
   return [
     ...nameFiles(container),
-    ...container.mounts.map((point) => pointMount(point, specs.get(point.Destination), user, sources)),
+    ...container.mounts.flatMap((point) => pointMounts(point, specs.get(point.Destination), user, sources)),
     ...tmpfsMounts(container),
   ]
 }
@@ -37,7 +39,34 @@ function nameFiles(container: Container): OciMount[] {
     .map(([destination, source]) => bindMount({ source, destination }))
 }
 
-function pointMount(point: MountPoint, spec: MountSpec | undefined, user: OciUser, sources: MountSources): OciMount {
+function pointMounts(point: MountPoint, spec: MountSpec | undefined, user: OciUser, sources: MountSources): OciMount[] {
+  if (point.Type === 'image') return sources.snapshot(point.snapshot ?? '').map((part) => overlayMount(point, part))
+  // Those are made from the request, which has their options.
+  if (point.Type === 'tmpfs') return []
+  return [treeMount(point, spec, user, sources)]
+}
+
+/** mount(2) takes no more options than fit on a page. */
+const longestOptions = 4000
+
+/** A part of an image as a file system of its own; overlay options as in kernel/Documentation/filesystems/overlayfs.rst. */
+function overlayMount(point: MountPoint, { target, lower, upper = '', work = '' }: OverlayMount): OciMount {
+  const escaped = (path: string): string => path.replaceAll(/([\\:])/g, '\\$1')
+  const options = [`lowerdir=${lower.map(escaped).join(':')}`, `upperdir=${upper}`, `workdir=${work}`]
+  if (options.join(',').length > longestOptions)
+    throw new EngineError(
+      'invalid',
+      `invalid mount config for type "image": ${lower.length} layers are more than can be mounted at ${point.Destination}`,
+    )
+  return {
+    destination: posix.join(point.Destination, target).replace(/(?<=.)\/$/, ''),
+    type: 'overlay',
+    source: 'overlay',
+    options: [point.RW ? 'rw' : 'ro', 'redirect_dir=off', 'metacopy=off', ...options],
+  }
+}
+
+function treeMount(point: MountPoint, spec: MountSpec | undefined, user: OciUser, sources: MountSources): OciMount {
   const request: BindRequest = {
     source: point.Source,
     destination: point.Destination,

@@ -44,6 +44,7 @@ export type MountSpec = {
     Subpath?: string
   }
   TmpfsOptions?: { SizeBytes?: number; Mode?: number; Options?: string[][] }
+  ImageOptions?: { Subpath?: string }
 }
 
 /** Limits: the part of HostConfig that `update` can change. */
@@ -52,6 +53,12 @@ export type ContainerResources = Limits & {
   Devices?: { PathOnHost: string; PathInContainer: string; CgroupPermissions: string }[]
   DeviceCgroupRules?: string[]
   Ulimits?: { Name: string; Soft: number; Hard: number }[]
+  DeviceRequests?: { Driver?: string; Capabilities?: string[][] }[]
+  KernelMemoryTCP?: number
+  CpuCount?: number
+  CpuPercent?: number
+  IOMaximumIOps?: number
+  IOMaximumBandwidth?: number
 }
 
 export type RestartPolicy = { Name: '' | 'no' | 'always' | 'unless-stopped' | 'on-failure'; MaximumRetryCount?: number }
@@ -61,6 +68,11 @@ export type HostConfig = ContainerResources & {
   Mounts?: MountSpec[]
   Tmpfs?: Record<string, string>
   VolumesFrom?: string[]
+  VolumeDriver?: string
+  Links?: string[]
+  StorageOpt?: Record<string, string>
+  Isolation?: string
+  Cgroup?: string
   ContainerIDFile?: string
   LogConfig?: { Type?: string; Config?: Record<string, string> }
   NetworkMode?: string
@@ -106,8 +118,10 @@ export type EndpointSettings = {
 
 /** A mount as resolved at create time: what inspect shows under `Mounts`. */
 export type MountPoint = {
-  Type: 'bind' | 'volume' | 'tmpfs'
+  Type: 'bind' | 'volume' | 'tmpfs' | 'image'
   Name?: string
+  /** An image's: the snapshot that is mounted, which belongs to the container. */
+  snapshot?: string
   Source: string
   Destination: string
   Driver?: string

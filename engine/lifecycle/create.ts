@@ -18,7 +18,7 @@ import { commandOf, mergeImage } from './image-merge.ts'
 import { writeLeftovers } from './leftovers.ts'
 import { logDriver } from './log-config.ts'
 import { thisMachine } from './machine.ts'
-import { checkSources, makeMountPoint, type NamedRequest, nameVolumes } from './mount-points.ts'
+import { checkSources, makeMountPoint, mountedImage, type NamedRequest, nameVolumes } from './mount-points.ts'
 import { mountRequests } from './mount-request.ts'
 import { containerName, generateName } from './names.ts'
 
@@ -57,6 +57,7 @@ function planCreation(engine: Engine, request: CreateContainer): Plan {
   const hostConfig = sharedNamespaces(engine, completeHostConfig(request.hostConfig, engine.cgroups.version))
   const mounts = mountRequests(config, hostConfig, inheritedMounts(engine, hostConfig))
   checkSources(mounts)
+  for (const { type, source } of mounts) if (type === 'image') mountedImage(engine, source as string)
   return {
     id: newId(),
     image,
@@ -95,7 +96,7 @@ function inheritedMounts(engine: Engine, host: HostConfig): MountPoint[] {
       throw new EngineError('invalid', `invalid mode: ${mode}`)
     const { mounts } = engine.table.get(reference)
     return mounts
-      .filter(({ Type }) => Type !== 'tmpfs')
+      .filter(({ Type }) => Type === 'bind' || Type === 'volume')
       .map((mount) => ({ ...mount, RW: mount.RW && mode !== 'ro', anonymous: false }))
   })
 }
@@ -146,7 +147,7 @@ async function make(engine: Engine, plan: Plan, name: string): Promise<Container
   const mounts: MountPoint[] = []
   for (const request of plan.mounts) {
     if (request.anonymous) undo.defer(() => engine.volumes.remove(request.name as string, { force: true, usedBy: [] }))
-    const made = await makeMountPoint(engine, request)
+    const made = await makeMountPoint(engine, id, request)
     if (made.fill)
       await span('snapshot', `fill volume ${made.point.Name}`, () => copyUp(engine, plan.image, made.point))
     mounts.push(made.point)

@@ -6,6 +6,7 @@ import { devicePermissions, parseDeviceRule } from '../spec/devices.ts'
 import { checkLimits } from '../spec/limits.ts'
 import { tmpfsMount } from '../spec/mounts.ts'
 import { rlimitOf } from '../spec/process.ts'
+import { refuseAbsentOptions } from './absent-options.ts'
 import type { ContainerConfig, ContainerResources, HostConfig, RestartPolicy } from './container.ts'
 import { healthTest } from './health.ts'
 import { checkInit } from './init-process.ts'
@@ -99,6 +100,7 @@ function isPort(text: string): boolean {
 
 /** Throws invalid, in dockerd's words, at the first thing that cannot be. */
 export function checkHostConfig(config: ContainerConfig, host: HostConfig): void {
+  refuseAbsentOptions(host)
   checkRestartPolicy(host.RestartPolicy)
   if (host.AutoRemove === true && restarts(host.RestartPolicy))
     invalid("can't create 'AutoRemove' container with restart policy")

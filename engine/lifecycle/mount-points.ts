@@ -1,7 +1,8 @@
 /** From what was asked to be mounted to what is there to be mounted: volumes and directories are made. */
 import { existsSync, mkdirSync, statSync } from 'node:fs'
-import { EngineError } from '../base/errors.ts'
+import { EngineError, messageOf } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
+import type { Image } from '../images/image.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { MountPoint } from './container.ts'
 import type { Engine } from './engine.ts'
@@ -30,8 +31,36 @@ export type MadeMount = {
   fill: boolean
 }
 
-export async function makeMountPoint(engine: Engine, request: NamedRequest): Promise<MadeMount> {
-  return request.type === 'bind' ? { point: bindPoint(request), fill: false } : volumePoint(engine, request)
+/** @param id of the container that mounts it */
+export async function makeMountPoint(engine: Engine, id: string, request: NamedRequest): Promise<MadeMount> {
+  if (request.type === 'volume') return volumePoint(engine, request)
+  if (request.type === 'bind') return { point: bindPoint(request), fill: false }
+  if (request.type === 'image') return { point: await imagePoint(engine, id, request), fill: false }
+  return { point: { ...plainPoint(request), Type: 'tmpfs', Source: '' }, fill: false }
+}
+
+const plainPoint = (request: NamedRequest) => ({
+  Destination: request.destination,
+  Mode: request.mode,
+  RW: !request.readOnly,
+  Propagation: request.propagation,
+})
+
+/** invalid where there is none: a 404 would have the command line pull the container's own image. */
+export function mountedImage(engine: Engine, reference: string): Image {
+  try {
+    return engine.images.get(reference)
+  } catch (error) {
+    throw new EngineError('invalid', `invalid mount config for type "image": ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** What is written into it goes to a snapshot of the container's own, as in dockerd, and goes with the container. */
+async function imagePoint(engine: Engine, id: string, request: NamedRequest): Promise<MountPoint> {
+  const image = mountedImage(engine, request.source as string)
+  const snapshot = `${id}${request.destination}`
+  await engine.snapshotter.prepare(snapshot, image.chainId)
+  return { ...plainPoint(request), Type: 'image', Source: image.id, snapshot }
 }
 
 function bindPoint(request: NamedRequest): MountPoint {
@@ -40,10 +69,7 @@ function bindPoint(request: NamedRequest): MountPoint {
   return {
     Type: 'bind',
     Source: source,
-    Destination: request.destination,
-    Mode: request.mode,
-    RW: !request.readOnly,
-    Propagation: request.propagation,
+    ...plainPoint(request),
     ...(request.mapOwner ? { mapOwner: true } : {}),
   }
 }

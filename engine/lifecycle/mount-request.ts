@@ -5,8 +5,8 @@ import { mountDestination } from '../spec/mounts.ts'
 import type { ContainerConfig, HostConfig, MountPoint, MountSpec } from './container.ts'
 
 export type MountRequest = {
-  type: 'bind' | 'volume'
-  /** Bind: an absolute path of the host. Volume: a name; undefined is an anonymous one. */
+  type: 'bind' | 'volume' | 'tmpfs' | 'image'
+  /** Bind: an absolute path of the host. Volume: a name; undefined is an anonymous one. Image: its reference. */
   source: string | undefined
   destination: string
   readOnly: boolean
@@ -90,31 +90,60 @@ export function parseBind(text: string): MountRequest {
 const invalidMount = (type: string, why: string): EngineError =>
   new EngineError('invalid', `invalid mount config for type "${type}": ${why}`)
 
-/** One entry of HostConfig.Mounts that is a bind or a volume. */
+const optionFields = {
+  bind: 'BindOptions',
+  volume: 'VolumeOptions',
+  tmpfs: 'TmpfsOptions',
+  image: 'ImageOptions',
+} as const
+
+/** One entry of HostConfig.Mounts. */
 export function parseMount(mount: MountSpec): MountRequest {
   if (!mount.Target) throw invalidMount(mount.Type, 'field Target must not be empty')
   const destination = mountDestination(mount.Target)
-  if (mount.Type === 'bind') {
-    if (!mount.Source) throw invalidMount('bind', 'field Source must not be empty')
-    if (!mount.Source.startsWith('/'))
-      throw invalidMount('bind', `invalid mount path: '${mount.Source}' mount path must be absolute`)
-    if (mount.VolumeOptions !== undefined) throw invalidMount('bind', 'field VolumeOptions must not be specified')
-    const propagation = mount.BindOptions?.Propagation || 'rprivate'
-    if (!propagationWords.has(propagation)) throw invalidMount('bind', `invalid propagation mode: ${propagation}`)
-    const words = (mount.Consistency ?? '').split(',')
-    return {
-      ...plain,
-      type: 'bind',
-      source: posix.normalize(mount.Source),
-      destination,
-      readOnly: mount.ReadOnly === true,
-      propagation,
-      createSource: mount.BindOptions?.CreateMountpoint === true,
-      mapOwner: words.includes('idmap'),
-    }
+  for (const [type, field] of Object.entries(optionFields))
+    if (type !== mount.Type && mount[field] !== undefined)
+      throw invalidMount(mount.Type, `field ${field} must not be specified`)
+  if (mount.Type === 'tmpfs') return tmpfsRequest(mount, destination)
+  if (mount.Type === 'image') return imageRequest(mount, destination)
+  return mount.Type === 'bind' ? bindRequest(mount, destination) : volumeRequest(mount, destination)
+}
+
+function tmpfsRequest(mount: MountSpec, destination: string): MountRequest {
+  if (mount.Source) throw invalidMount('tmpfs', 'field Source must not be specified')
+  return { ...plain, type: 'tmpfs', source: undefined, destination, readOnly: mount.ReadOnly === true }
+}
+
+function imageRequest(mount: MountSpec, destination: string): MountRequest {
+  if (!mount.Source) throw invalidMount('image', 'field Source must not be empty')
+  if (mount.ImageOptions?.Subpath)
+    throw new EngineError(
+      'not-implemented',
+      `an image is mounted as a whole: the subpath ${JSON.stringify(mount.ImageOptions.Subpath)} cannot be mounted alone`,
+    )
+  return { ...plain, type: 'image', source: mount.Source, destination, readOnly: mount.ReadOnly === true }
+}
+
+function bindRequest(mount: MountSpec, destination: string): MountRequest {
+  if (!mount.Source) throw invalidMount('bind', 'field Source must not be empty')
+  if (!mount.Source.startsWith('/'))
+    throw invalidMount('bind', `invalid mount path: '${mount.Source}' mount path must be absolute`)
+  const propagation = mount.BindOptions?.Propagation || 'rprivate'
+  if (!propagationWords.has(propagation)) throw invalidMount('bind', `invalid propagation mode: ${propagation}`)
+  return {
+    ...plain,
+    type: 'bind',
+    source: posix.normalize(mount.Source),
+    destination,
+    readOnly: mount.ReadOnly === true,
+    propagation,
+    createSource: mount.BindOptions?.CreateMountpoint === true,
+    mapOwner: (mount.Consistency ?? '').split(',').includes('idmap'),
   }
+}
+
+function volumeRequest(mount: MountSpec, destination: string): MountRequest {
   const options = mount.VolumeOptions
-  if (mount.BindOptions !== undefined) throw invalidMount('volume', 'field BindOptions must not be specified')
   return {
     ...plain,
     type: 'volume',
@@ -146,11 +175,7 @@ export function mountRequests(
   // In dockerd, too, a mount of one's own replaces one that comes with --volumes-from.
   for (const mount of inherited) wanted.set(mount.Destination, inheritedRequest(mount))
   for (const bind of host.Binds ?? []) add(parseBind(bind))
-  for (const mount of host.Mounts ?? []) {
-    if (mount.Type === 'bind' || mount.Type === 'volume') add(parseMount(mount))
-    else if (mount.Type === 'tmpfs') takeTmpfs(mount.Target, taken, wanted)
-    else throw new EngineError('not-implemented', `mounts of type ${JSON.stringify(mount.Type)} are not supported`)
-  }
+  for (const mount of host.Mounts ?? []) add(parseMount(mount))
   for (const destination of Object.keys(host.Tmpfs ?? {})) takeTmpfs(destination, taken, wanted)
   for (const destination of Object.keys(config.Volumes ?? {})) {
     const path = mountDestination(destination)

@@ -199,10 +199,13 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async remove(key: string): Promise<void> {
-    const snapshot = this.#snapshot(key)
-    if (snapshot === undefined) return
-    this.#database.run('DELETE FROM snapshot WHERE key = ?', key)
-    this.#trash.take(this.#path(snapshot.directory))
+    // From `key/` up to `key0`, the character after the slash: the primary key's index finds them.
+    const own = 'key = ? OR (key > ? AND key < ?)'
+    const range = [key, `${key}/`, `${key}0`] as const
+    const rows = this.#database.all(`SELECT directory FROM snapshot WHERE ${own}`, ...range)
+    if (rows.length === 0) return
+    this.#database.run(`DELETE FROM snapshot WHERE ${own}`, ...range)
+    for (const row of rows) this.#trash.take(this.#path(Number(row.directory)))
     this.#trash.empty()
   }
 

@@ -29,7 +29,7 @@ export type Snapshotter = {
   usage(key: string): Promise<SnapshotUsage>
   /** Where the writes of the snapshot are, by target: for diff and commit. */
   uppers(key: string): readonly { target: string; upper: string; lower: readonly string[] }[]
-  /** Forgets and deletes; missing is fine. Safe to repeat after a crash. */
+  /** Forgets and deletes, with all whose key is `KEY/…`; missing is fine. Safe to repeat after a crash. */
   remove(key: string): Promise<void>
   /** Has this chain been unpacked? */
   has(chainId: string): boolean

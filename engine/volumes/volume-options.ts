@@ -18,13 +18,18 @@ export function volumeName(untrusted: string): VolumeName {
 
 const names = new Set(['type', 'device', 'o', 'size'])
 
-/** What a mount of the volume will need; the mount itself is made in the container. */
+/** What a mount of the volume will need; the mount itself is made in the container. Nothing is passed over. */
 export function checkVolumeOptions(options: Readonly<Record<string, string>>): void {
-  for (const name of Object.keys(options))
-    if (!names.has(name)) throw new EngineError('invalid', `create volume: invalid option: ${JSON.stringify(name)}`)
-  const { type, device } = options
-  if (type !== undefined && type !== 'tmpfs' && !device)
-    throw new EngineError('invalid', 'create volume: missing device in volume options')
-  if (options.o?.split(',').includes('bind') === true && !device?.startsWith('/'))
-    throw new EngineError('invalid', 'create volume: a bind needs an absolute path as its device')
+  const refuse = (why: string): never => {
+    throw new EngineError('invalid', `create volume: ${why}`)
+  }
+  for (const name of Object.keys(options)) if (!names.has(name)) refuse(`invalid option: ${JSON.stringify(name)}`)
+  const { type, device, o, size } = options
+  const binds = type === 'bind' || (o ?? '').split(',').some((word) => word === 'bind' || word === 'rbind')
+  if (binds && !device?.startsWith('/')) refuse('a bind needs an absolute path as its device')
+  if (type !== undefined && type !== 'tmpfs' && !device) refuse('missing required option: "device"')
+  if (type === undefined && (device !== undefined || o !== undefined) && !binds)
+    refuse('missing required option: "type"')
+  if (size !== undefined && type !== 'tmpfs')
+    refuse('a size is kept only with type=tmpfs: directories of this engine have no quota')
 }

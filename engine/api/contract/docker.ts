@@ -80,6 +80,7 @@ export type MountRequest = {
   BindOptions?: { Propagation?: string; NonRecursive?: boolean; CreateMountpoint?: boolean }
   VolumeOptions?: { NoCopy?: boolean; Labels?: Record<string, string>; Subpath?: string }
   TmpfsOptions?: { SizeBytes?: number; Mode?: number; Options?: string[][] }
+  ImageOptions?: { Subpath?: string }
 }
 
 export type HostConfig = Resources & {
