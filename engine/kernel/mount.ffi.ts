@@ -10,6 +10,7 @@ const cMount = declare(
 )
 const cUmount = declare('umount2', 'int umount2(const char *target, int flags)', quoted)
 const cPivotRoot = declare('pivot_root', 'int pivot_root(const char *new_root, const char *put_old)', quoted)
+const cChroot = declare('chroot', 'int chroot(const char *path)', quoted)
 const openTreeCall = declare(
   'open_tree',
   'long syscall(long number, int dirfd, const char *path, unsigned int flags)',
@@ -115,6 +116,11 @@ export const detachCurrent = (): void => {
 
 export const pivotRoot = (newRoot: string, putOld: string): void => {
   cPivotRoot(newRoot, putOld)
+}
+
+/** Where the caller's paths begin; its working directory stays. chroot(2). */
+export const changeRoot = (path: string): void => {
+  cChroot(path)
 }
 
 const OPEN_TREE_CLONE = 1

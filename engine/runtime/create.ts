@@ -27,6 +27,8 @@ export type CreatedProcess = {
   steps: readonly (readonly [name: string, milliseconds: number])[]
   /** Lets it run; returns after execve(2) succeeded, throws why it did not (the process is reaped then). */
   start(): void
+  /** Leaves it to whoever comes to the request's gate; the caller may end. */
+  leaveWaiting(): void
   /** Gives up before the start: kills and reaps. */
   abandon(): void
 }
@@ -144,6 +146,10 @@ export function createdProcess(
     pidfd: process.pidfd,
     steps: message.steps,
     start: () => startProcess(process),
+    leaveWaiting: () => {
+      send(process.sync, { type: 'await-start' })
+      close(process.sync)
+    },
     abandon: () => abandon(process),
   }
   if (message.master !== undefined) result.master = borrowDescriptor(process.pidfd, message.master)

@@ -23,6 +23,9 @@ export type ExecRequest = {
   cgroup: Cgroup
   streams?: StandardStreams
   loadSeccomp: LoadSeccomp
+  /** As in CreateRequest. */
+  supervised: boolean
+  preserved?: number
 }
 
 /** As `createContainer`: set up and waiting. Throws with nothing left behind. */
@@ -98,7 +101,9 @@ function processContext(request: ExecRequest, sync: number): ProcessContext {
     loadFilter: () => {
       if (seccomp !== undefined) request.loadSeccomp(seccomp)
     },
+    supervised: request.supervised,
   }
+  if (request.preserved !== undefined) context.preserved = request.preserved
   if (request.streams !== undefined) context.streams = request.streams
   return context
 }

@@ -4,6 +4,7 @@
  */
 import { EngineError } from '../base/errors.ts'
 import { setGroup, setUser } from '../kernel/identity.ffi.ts'
+import { joinNewSessionKeyring } from '../kernel/keyring.ffi.ts'
 import { namespaceFlags, setDomainname, setHostname, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
 import { exit, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType } from '../spec/oci.ts'
@@ -35,6 +36,7 @@ const containerSteps: readonly Step<InitContext>[] = [
   ['map ids', mapIds],
   ['join namespaces', joinNamespaces],
   ['new session', () => startSession()],
+  ['new keyring', ({ plan: { request } }) => request.keyring !== undefined && joinNewSessionKeyring(request.keyring)],
   ['set names', setNames],
   [
     'make root',
@@ -51,7 +53,7 @@ const containerSteps: readonly Step<InitContext>[] = [
 
 /** Runs to execve; whatever fails is told to the parent by the name of its step, and ends the process. */
 export function runInit(plan: InitPlan): never {
-  const { spec, streams, loadSeccomp } = plan.request
+  const { spec, streams, loadSeccomp, supervised, gate, preserved } = plan.request
   const context: InitContext = {
     plan,
     sync: plan.sync,
@@ -59,7 +61,10 @@ export function runInit(plan: InitPlan): never {
     loadFilter: () => {
       if (spec.linux?.seccomp !== undefined) loadSeccomp(spec.linux.seccomp)
     },
+    supervised,
     ...(streams === undefined ? {} : { streams }),
+    ...(gate === undefined ? {} : { gate }),
+    ...(preserved === undefined ? {} : { preserved }),
   }
   return runToProgram(context, containerSteps)
 }

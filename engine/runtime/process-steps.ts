@@ -5,10 +5,13 @@
  */
 import { EngineError } from '../base/errors.ts'
 import { close, closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
+import { changeOwner, fileTypes, statusOf } from '../kernel/paths.ffi.ts'
 import { execve, exit, setParentDeathSignal } from '../kernel/process.ffi.ts'
 import { resetSignals } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { setControllingTerminal, setWindowSize } from '../kernel/terminal.ffi.ts'
+import { acceptNext } from '../kernel/unix-socket.ffi.ts'
 import type { OciProcess } from '../spec/oci.ts'
 import { openConsole } from './console.ts'
 import { applyLabels, applyOomScore, applyResourceLimits, becomeUser, surrender, withHome } from './credentials.ts'
@@ -22,6 +25,9 @@ export type ProcessContext = {
   process: OciProcess
   streams?: StandardStreams
   loadFilter: () => void
+  supervised: boolean
+  gate?: number
+  preserved?: number
   /** The terminal's other end, once one is open. */
   master?: number
   program?: string
@@ -37,9 +43,10 @@ export const processSteps: readonly Step<ProcessContext>[] = [
   ['set out-of-memory score', ({ process }) => applyOomScore(process)],
   ['set labels', ({ process }) => applyLabels(process)],
   ['place descriptors', placeDescriptors],
+  ['own standard streams', ({ process }) => ownStreams(process.user.uid)],
   ['become user', ({ process }) => becomeUser(process)],
   // After the user: a change of identity clears it. The container goes when its supervisor is killed.
-  ['die with the supervisor', () => setParentDeathSignal(signalNumbers.SIGKILL)],
+  ['die with the supervisor', ({ supervised }) => supervised && setParentDeathSignal(signalNumbers.SIGKILL)],
   ['enter working directory', ({ process }) => enterWorkingDirectory(process.cwd)],
   ['find program', findProgram],
 ]
@@ -61,12 +68,26 @@ export function runToProgram<Context extends ProcessContext>(context: Context, s
       steps: times,
       ...(context.master === undefined ? {} : { master: context.master }),
     })
-    if (receive<ParentMessage>(context.sync)?.type !== 'start') exit(1)
+    awaitStart(context)
     current = 'surrender powers'
     launch(context)
   } catch (error) {
     reportAndExit(context.sync, current, error)
   }
+}
+
+/** From the maker, or after it went from whoever comes to the gate; one who only looks whether it is open says nothing. */
+function awaitStart(context: ProcessContext): void {
+  let word = receive<ParentMessage>(context.sync)
+  if (word?.type === 'await-start') {
+    close(context.sync)
+    do {
+      context.sync = acceptNext(context.gate!)
+      word = receive<ParentMessage>(context.sync)
+      if (word === undefined) close(context.sync)
+    } while (word === undefined)
+  }
+  if (word?.type !== 'start') exit(1)
 }
 
 export function reportAndExit(sync: number, step: string, error: unknown): never {
@@ -100,15 +121,33 @@ export function takeTerminal(context: ProcessContext, beforeUse: (slave: number)
   context.master = master
 }
 
-function placeDescriptors({ streams, sync }: ProcessContext): void {
+function placeDescriptors({ streams, sync, preserved = 0 }: ProcessContext): void {
   if (streams !== undefined) {
     placeAt(streams.stdin, 0)
     placeAt(streams.stdout, 1)
     placeAt(streams.stderr, 2)
   }
+  for (let fd = 3; fd < 3 + preserved; fd += 1) placeAt(fd, fd)
   // Everything else, known or not, ends at execve: a descriptor that leaks is a way out of the container.
-  closeFrom(3, 'at execve')
+  closeFrom(3 + preserved, 'at execve')
   setCloseOnExec(sync)
+}
+
+/**
+ * A program that opens /dev/stdout anew must be allowed to. Not what everybody shares (the null device), and not where
+ * the file system or the container's id map refuses.
+ */
+function ownStreams(uid: number): void {
+  for (const fd of [0, 1, 2]) {
+    const { mode, uid: owner, gid, deviceMajor, deviceMinor } = statusOf(fd)
+    const nullDevice = (mode & fileTypes.S_IFMT) === fileTypes.S_IFCHR && deviceMajor === 1 && deviceMinor === 3
+    if (owner === uid || nullDevice) continue
+    try {
+      changeOwner(fd, uid, gid)
+    } catch (error) {
+      if (!isErrno(error, 'EPERM', 'EINVAL', 'EROFS')) throw error
+    }
+  }
 }
 
 /** A working directory reached through a leaked descriptor shows as unreachable; getcwd(3). */

@@ -24,6 +24,16 @@ export type CreateRequest = {
   /** By index of spec.mounts: a user namespace whose maps an `idmap` mount gets. Made by the parent half. */
   idMaps?: ReadonlyMap<number, number>
   loadSeccomp: LoadSeccomp
+  /** By whoever stays: the process is killed when the caller ends. */
+  supervised: boolean
+  /** A listening socket (blocking), at which the process waits for `start` once its maker lets it wait. */
+  gate?: number
+  /** How many of the caller's descriptors from 3 on the program gets. */
+  preserved?: number
+  /** The name of a session keyring of its own; absent: it keeps the caller's. */
+  keyring?: string
+  /** chroot(2) in place of pivot_root(2), for a root on rootfs(5), which cannot be left otherwise. */
+  noPivot?: boolean
 }
 
 /** Loads linux.seccomp into the caller, right before execve. */

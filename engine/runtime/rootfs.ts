@@ -3,18 +3,20 @@
  * its own mount namespace, with the host's tree still in view until `enterRoot`. Every path below the root is resolved
  * by openat2(2) inside it, and mounted on through its descriptor.
  */
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import {
   attachMount,
+  changeRoot,
   cloneTree,
   detachCurrent,
   mount,
   mountFlags as ms,
   pivotRoot,
   setMountAttributes,
+  unmount,
 } from '../kernel/mount.ffi.ts'
 import type { OciMount, OciNamespaceType } from '../spec/oci.ts'
 import { mountBind } from './bind.ts'
@@ -158,14 +160,41 @@ function changePropagation(root: number, destination: string, plan: MountPlan): 
 export function enterRoot(request: CreateRequest, root: number): void {
   process.chdir(procPath(root))
   closeSync(root)
-  pivotRoot('.', '.')
-  // The old root lies on top of the new one at ".": make sure that its going does not reach the host.
-  mount({ target: '.', flags: ms.MS_SLAVE | ms.MS_REC })
-  detachCurrent()
+  if (request.noPivot === true) moveRoot()
+  else {
+    pivotRoot('.', '.')
+    // The old root lies on top of the new one at ".": make sure that its going does not reach the host.
+    mount({ target: '.', flags: ms.MS_SLAVE | ms.MS_REC })
+    detachCurrent()
+  }
   process.chdir('/')
   const wanted = request.spec.linux?.rootfsPropagation
   if (wanted !== undefined && wanted !== '') mount({ target: '/', flags: propagationOptions[wanted]! })
   if (request.spec.root.readonly === true) makeReadOnly('/')
+}
+
+/**
+ * The root covers the old one, which stays below: where pivot_root(2) is refused (the machine's root is its initramfs).
+ * The host's /proc and /sys go first: whoever climbs out of the root must not find them without their covers.
+ */
+function moveRoot(): void {
+  const here = process.cwd()
+  for (const path of hostKernelMounts(readFileSync('/proc/self/mountinfo', 'utf8'), here)) unmount(path, { lazy: true })
+  mount({ source: here, target: '/', flags: ms.MS_MOVE })
+  changeRoot('.')
+}
+
+/** Deepest first; those inside of the new root are the container's own. Octal escapes: proc_pid_mountinfo(5). */
+function hostKernelMounts(mountinfo: string, root: string): string[] {
+  const paths: string[] = []
+  for (const line of mountinfo.split('\n')) {
+    const [, type] = / - (\S+)/.exec(line) ?? []
+    const path = (line.split(' ')[4] ?? '').replace(/\\(\d{3})/g, (_, octal: string) =>
+      String.fromCharCode(Number.parseInt(octal, 8)),
+    )
+    if ((type === 'proc' || type === 'sysfs') && path !== root && !path.startsWith(`${root}/`)) paths.push(path)
+  }
+  return paths.toReversed()
 }
 
 /** Only this mount: what is mounted below stays as it is. */

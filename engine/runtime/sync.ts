@@ -14,7 +14,8 @@ export type ChildMessage =
   | { type: 'entered'; pid: number }
   | { type: 'failed'; step: string; kind: ErrorKind; message: string }
 
-export type ParentMessage = { type: 'maps-written' } | { type: 'start' }
+/** `await-start`: the maker goes; `start` will come from somebody else, who connects to the gate. */
+export type ParentMessage = { type: 'maps-written' } | { type: 'start' } | { type: 'await-start' }
 
 export function send(fd: number, message: ChildMessage | ParentMessage): void {
   const body = Buffer.from(JSON.stringify(message))

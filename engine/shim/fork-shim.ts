@@ -7,8 +7,8 @@ import { becomeSubreaper, exit, setProcessName, startSession } from '../kernel/p
 import { blockSignals, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { listen } from '../kernel/unix-socket.ffi.ts'
+import { compiledFilter, loadSeccomp } from '../runtime/load-seccomp.ts'
 import type { OciSpec } from '../spec/oci.ts'
-import { compiledFilter, loadSeccomp } from './load-seccomp.ts'
 import type { ShimConfig } from './shim.ts'
 import { Supervisor } from './supervisor.ts'
 

@@ -41,6 +41,7 @@ function walk(cgroups: CgroupHost): void {
     rootMounts: [{ target: '/', lower: [`${stage}/lower`], upper: `${stage}/upper`, work: `${stage}/work` }],
     cgroup: cgroups.group('/drydock'),
     loadSeccomp: () => undefined,
+    supervised: true,
   }
   mount({ source: 'tmpfs', target: stage, type: 'tmpfs', data: 'size=1m' })
   for (const name of ['lower', 'upper', 'work', 'root']) mkdirSync(`${stage}/${name}`)

@@ -194,6 +194,7 @@ export class Supervisor implements ConnectionOwner {
         rootMounts: this.#config.rootfs,
         cgroup: this.#cgroup,
         loadSeccomp,
+        supervised: true,
         ...(pipes === undefined ? {} : { streams: pipes }),
       })
       this.#init.process = process
@@ -236,6 +237,7 @@ export class Supervisor implements ConnectionOwner {
         spec: this.#spec,
         cgroup: this.#cgroup,
         loadSeccomp: this.#options.loadSeccomp,
+        supervised: true,
         ...(pipes === undefined ? {} : { streams: pipes }),
       })
       if (joined.master !== undefined) io.setTerminal(joined.master)
