@@ -5,16 +5,8 @@
 import { EngineError } from '../base/errors.ts'
 import type { OciSeccomp } from '../spec/oci.ts'
 import { errnoNumbers } from './errno.table.ts'
-import {
-  type Abi,
-  abis,
-  type Condition,
-  type Rule,
-  returnValue,
-  rulesOf,
-  seccompReturns,
-  x32Marker,
-} from './seccomp-rules.ts'
+import { type Abi, abis, wantedAbis, x32Marker } from './seccomp-abis.ts'
+import { type Condition, permits, type Rule, returnValue, rulesOf, seccompReturns } from './seccomp-rules.ts'
 
 type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, k: number]
 
@@ -56,52 +48,66 @@ function branch(
   return [...jump, ...otherwise, ...then]
 }
 
+/** One word against one word: goes on where it holds, jumps `skip` instructions further where it does not. */
+function wordCode({ index, op, value, mask }: Condition, skip: number): Instruction[] {
+  const word = load(offsetOfArgument(index))
+  const k = low(value)
+  switch (op) {
+    case 'SCMP_CMP_EQ':
+      return [word, [BPF_JMP_JEQ, 0, skip, k]]
+    case 'SCMP_CMP_NE':
+      return [word, [BPF_JMP_JEQ, skip, 0, k]]
+    case 'SCMP_CMP_GT':
+      return [word, [BPF_JMP_JGT, 0, skip, k]]
+    case 'SCMP_CMP_GE':
+      return [word, [BPF_JMP_JGE, 0, skip, k]]
+    case 'SCMP_CMP_LT':
+      return [word, [BPF_JMP_JGE, skip, 0, k]]
+    case 'SCMP_CMP_LE':
+      return [word, [BPF_JMP_JGT, skip, 0, k]]
+    case 'SCMP_CMP_MASKED_EQ':
+      return [word, [BPF_ALU_AND, 0, 0, low(mask)], [BPF_JMP_JEQ, 0, skip, k]]
+  }
+}
+
 /**
  * Goes on behind itself where the condition holds, and jumps `skip` instructions further where it does not. Half
  * words: the upper one decides, unless it is equal.
  */
-function conditionCode({ index, op, value, mask }: Condition, skip: number): Instruction[] {
+function conditionCode(condition: Condition, bits: Abi['bits'], skip: number): Instruction[] {
+  const { index, op, value, mask } = condition
   const upper = load(offsetOfArgument(index) + 4)
-  const lower = load(offsetOfArgument(index))
-  const [h, l] = [high(value), low(value)]
+  const h = high(value)
+  // Nothing of the upper half is looked at.
+  if (bits === 32 || (op === 'SCMP_CMP_MASKED_EQ' && high(mask) === 0 && h === 0)) return wordCode(condition, skip)
+  const rest = wordCode(condition, skip)
   switch (op) {
     case 'SCMP_CMP_EQ':
-      return [upper, [BPF_JMP_JEQ, 0, skip + 2, h], lower, [BPF_JMP_JEQ, 0, skip, l]]
+      return [upper, [BPF_JMP_JEQ, 0, skip + 2, h], ...rest]
     case 'SCMP_CMP_NE':
-      return [upper, [BPF_JMP_JEQ, 0, 2, h], lower, [BPF_JMP_JEQ, skip, 0, l]]
+      return [upper, [BPF_JMP_JEQ, 0, 2, h], ...rest]
     case 'SCMP_CMP_GT':
-    case 'SCMP_CMP_GE': {
-      const last = op === 'SCMP_CMP_GT' ? BPF_JMP_JGT : BPF_JMP_JGE
-      return [upper, [BPF_JMP_JGT, 3, 0, h], [BPF_JMP_JEQ, 0, skip + 2, h], lower, [last, 0, skip, l]]
-    }
+    case 'SCMP_CMP_GE':
+      return [upper, [BPF_JMP_JGT, 3, 0, h], [BPF_JMP_JEQ, 0, skip + 2, h], ...rest]
     case 'SCMP_CMP_LT':
-    case 'SCMP_CMP_LE': {
-      const last = op === 'SCMP_CMP_LT' ? BPF_JMP_JGE : BPF_JMP_JGT
-      return [upper, [BPF_JMP_JGT, skip + 3, 0, h], [BPF_JMP_JEQ, 0, 2, h], lower, [last, skip, 0, l]]
-    }
+    case 'SCMP_CMP_LE':
+      return [upper, [BPF_JMP_JGT, skip + 3, 0, h], [BPF_JMP_JEQ, 0, 2, h], ...rest]
     case 'SCMP_CMP_MASKED_EQ':
-      return [
-        upper,
-        [BPF_ALU_AND, 0, 0, high(mask)],
-        [BPF_JMP_JEQ, 0, skip + 3, h],
-        lower,
-        [BPF_ALU_AND, 0, 0, low(mask)],
-        [BPF_JMP_JEQ, 0, skip, l],
-      ]
+      return [upper, [BPF_ALU_AND, 0, 0, high(mask)], [BPF_JMP_JEQ, 0, skip + 3, h], ...rest]
   }
 }
 
 /** Built from its end, where the distance to the next rule is known. */
-function ruleCode({ conditions, result }: Rule): Instruction[] {
+function ruleCode({ conditions, result }: Rule, bits: Abi['bits']): Instruction[] {
   let code: Instruction[] = [giveBack(result)]
-  for (const condition of conditions.toReversed()) code = [...conditionCode(condition, code.length), ...code]
+  for (const condition of conditions.toReversed()) code = [...conditionCode(condition, bits, code.length), ...code]
   return code
 }
 
 /** What happens to one call: its rules in order, then the default. */
-function callCode(rules: readonly Rule[], otherwise: number): Instruction[] {
+function callCode(rules: readonly Rule[], bits: Abi['bits'], otherwise: number): Instruction[] {
   const unconditional = rules.at(-1)?.conditions.length === 0
-  return [...rules.flatMap(ruleCode), ...(unconditional ? [] : [giveBack(otherwise)])]
+  return [...rules.flatMap((rule) => ruleCode(rule, bits)), ...(unconditional ? [] : [giveBack(otherwise)])]
 }
 
 /** From `start` up to the next range's start, `code` decides; equal neighbours are one range. */
@@ -132,23 +138,23 @@ function search(ranges: readonly Range[]): readonly Instruction[] {
 }
 
 /**
- * The ranges of one ABI. A call newer than all the profile names answers ENOSYS instead of a refusal, so that libraries
- * fall back to an older one; runc does the same, and programs in containers rely on it.
+ * The ranges of one ABI. Unless the default is to permit, a call newer than all the profile names answers ENOSYS, so that
+ * libraries fall back to an older one; runc does the same, and programs in containers rely on it.
  */
 function addAbi(ranges: Ranges, abi: Abi, seccomp: OciSeccomp, otherwise: number): void {
-  const rules = rulesOf(seccomp, abi)
-  const refuses = (otherwise & 0xffff0000) >>> 0 === seccompReturns.ERRNO
-  const numbers = [...rules.keys()].toSorted((one, other) => one - other)
-  const refusal = giveBack(otherwise)
-  ranges.add(abi.marker, [refusal])
-  for (const number of numbers) {
-    ranges.add(abi.marker + number, callCode(rules.get(number) as Rule[], otherwise))
-    ranges.add(abi.marker + number + 1, [refusal])
+  const { rules, newest } = rulesOf(seccomp, abi, otherwise)
+  const unknown = newest === undefined || permits(otherwise) ? abi.privateRange : newest + 1
+  const decide = (number: number): readonly Instruction[] => {
+    const list = rules.get(number)
+    if (list !== undefined) return callCode(list, abi.bits, otherwise)
+    return [giveBack(number >= unknown && number < abi.privateRange ? notImplemented : otherwise)]
   }
-  const newest = numbers.at(-1)
-  if (newest !== undefined && refuses)
-    ranges.add(abi.marker + newest + 1, [giveBack(seccompReturns.ERRNO | errnoNumbers.ENOSYS)])
+  const edges = [...rules.keys()].flatMap((number) => [number, number + 1])
+  const starts = new Set([0, ...edges, unknown, abi.privateRange].filter(Number.isFinite))
+  for (const start of [...starts].toSorted((one, other) => one - other)) ranges.add(abi.marker + start, decide(start))
 }
+
+const notImplemented = seccompReturns.ERRNO | errnoNumbers.ENOSYS
 
 /** A tracer that skips a call makes its number -1. */
 const skippedCall = 0xffffffff
@@ -167,18 +173,6 @@ function architectureCode(group: readonly Abi[], seccomp: OciSeccomp, otherwise:
   return [load(offsetOfNumber), ...search(ranges.list)]
 }
 
-const nativeNames: Readonly<Record<string, string>> = { x64: 'SCMP_ARCH_X86_64', arm64: 'SCMP_ARCH_AARCH64' }
-
-/** The machine's own ABI first, then those named that this processor can run; others cannot occur. */
-function wantedAbis(seccomp: OciSeccomp, arch: string): Abi[] {
-  const native = nativeNames[arch]
-  if (native === undefined)
-    throw new EngineError('unavailable', `seccomp filters are not available on the processor ${arch}`)
-  const runs = arch === 'x64' ? ['SCMP_ARCH_X86', 'SCMP_ARCH_X32'] : []
-  const named = (seccomp.architectures ?? []).filter((name) => runs.includes(name))
-  return [native, ...new Set(named)].map((name) => abis[name] as Abi)
-}
-
 const flagWaitKillable = 32
 const flagBits: Readonly<Record<string, number>> = {
   // One thread: there is nobody to synchronise with.
@@ -194,9 +188,10 @@ const flagNewListener = 8
 function flagsOf(seccomp: OciSeccomp, notify: boolean): number {
   // Unless told otherwise no speculation is given up for the filter: runc's default, and the kernel's since 5.16.
   let flags = seccomp.flags === undefined ? flagSpecAllow : 0
-  for (const name of seccomp.flags ?? []) {
-    const bit = flagBits[name]
-    if (bit === undefined) throw new EngineError('invalid', `unknown seccomp flag ${JSON.stringify(name)}`)
+  for (const [at, name] of (seccomp.flags ?? []).entries()) {
+    const bit = Object.hasOwn(flagBits, name) ? flagBits[name] : undefined
+    if (bit === undefined)
+      throw new EngineError('invalid', `linux.seccomp.flags[${at}]: unknown seccomp flag ${JSON.stringify(name)}`)
     flags |= bit
   }
   // WAIT_KILLABLE_RECV speaks of a listener; without one the kernel refuses it.
@@ -228,19 +223,25 @@ export type SeccompFilter = {
   notify: boolean
 }
 
+/** Whether a call waits for an answer; refused where nobody could be told. */
+function usesListener(seccomp: OciSeccomp, otherwise: number): boolean {
+  if (otherwise === seccompReturns.USER_NOTIF)
+    throw new EngineError('invalid', 'linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be the default action')
+  const asking = (seccomp.syscalls ?? []).filter(({ action }) => action === 'SCMP_ACT_NOTIFY')
+  const write = asking.find(({ names }) => names.includes('write'))
+  if (write !== undefined)
+    throw new EngineError(
+      'invalid',
+      `linux.seccomp.syscalls[${seccomp.syscalls?.indexOf(write)}].action: SCMP_ACT_NOTIFY cannot be used for write: its listener could not be handed over`,
+    )
+  return asking.length > 0
+}
+
 /** `arch` as Node's `process.arch`. The same settings give the same bytes: the result can be kept. */
 export function compileSeccomp(seccomp: OciSeccomp, arch: string): SeccompFilter {
   const otherwise = returnValue(seccomp.defaultAction, seccomp.defaultErrnoRet)
-  const notify = (seccomp.syscalls ?? []).some(({ action }) => action === 'SCMP_ACT_NOTIFY')
-  if (
-    otherwise === seccompReturns.USER_NOTIF ||
-    seccomp.syscalls?.some(({ action, names }) => action === 'SCMP_ACT_NOTIFY' && names.includes('write'))
-  )
-    throw new EngineError(
-      'invalid',
-      'SCMP_ACT_NOTIFY cannot be the default action or that of write: nobody could be told',
-    )
-  const byAudit = Map.groupBy(wantedAbis(seccomp, arch), (abi) => abi.audit)
+  const notify = usesListener(seccomp, otherwise)
+  const byAudit = Map.groupBy(wantedAbis(seccomp.architectures ?? [], arch), (abi) => abi.audit)
   // Code of an architecture that is not asked for must not run under the rules of another.
   let code: readonly Instruction[] = [giveBack(seccompReturns.KILL_PROCESS)]
   for (const [audit, group] of [...byAudit].toReversed())

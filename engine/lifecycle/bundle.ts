@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { supportedResources } from '../cgroup/support.ts'
 import type { ShimConfig } from '../shim/shim.ts'
+import { formatConfig } from '../spec/config-json.ts'
 import type { OciUser } from '../spec/oci.ts'
 import type { Container } from './container.ts'
 import { containerMounts } from './container-mounts.ts'
@@ -67,7 +68,7 @@ export function writeBundle(engine: Engine, given: Container, directory: string,
   // What this machine cannot keep was told at create; a start does not fail for it.
   const { resources } = supportedResources(engine.cgroups, spec.linux?.resources ?? {})
   const config = { ...spec, linux: { ...spec.linux, resources } }
-  writeFileSync(join(directory, 'config.json'), JSON.stringify(config), { mode: 0o600 })
+  writeFileSync(join(directory, 'config.json'), formatConfig(config), { mode: 0o600 })
 }
 
 function userOf(engine: Engine, container: Container): OciUser {

@@ -12,6 +12,7 @@ import { healthTest } from './health.ts'
 import { checkInit } from './init-process.ts'
 import { checkLog } from './log-config.ts'
 import { thisMachine } from './machine.ts'
+import { checkSeccomp } from './seccomp.ts'
 import { securityOptions } from './security-options.ts'
 import { signalNumber } from './signal.ts'
 
@@ -109,7 +110,7 @@ export function checkHostConfig(config: ContainerConfig, host: HostConfig): void
   checkNetworkMode(config, host)
   checkPorts(host)
   checkLimits(host, thisMachine())
-  securityOptions(host.SecurityOpt ?? [])
+  checkSeccomp(host)
   normalizeCapabilities(host.CapAdd ?? [], 'CapAdd')
   normalizeCapabilities(host.CapDrop ?? [], 'CapDrop')
   for (const ulimit of host.Ulimits ?? []) rlimitOf(ulimit)

@@ -4,7 +4,7 @@ import { EngineError } from '../base/errors.ts'
 export type SecurityOptions = {
   noNewPrivileges: boolean
   apparmor?: string
-  /** `unconfined`, or the text of a profile; undefined is the built-in one. */
+  /** `unconfined`, `builtin`, or the text of a profile; undefined where nothing was said. */
   seccomp?: string
   /** Nothing masked, nothing read-only. */
   openSystemPaths: boolean
@@ -23,7 +23,7 @@ export function securityOptions(options: readonly string[]): SecurityOptions {
         result.noNewPrivileges = booleanOf(option, value)
         break
       case 'seccomp':
-        if (value !== 'builtin') result.seccomp = value
+        result.seccomp = value
         break
       case 'apparmor':
         result.apparmor = value

@@ -12,6 +12,7 @@ import type { OciNamespaceType, OciSpec } from '../spec/oci.ts'
 import { closeIdMaps, openIdMaps, writeIdMaps } from './id-map.ts'
 import { newNamespaceFlags, runInit } from './init.ts'
 import type { CreateRequest } from './request.ts'
+import { type ListenerOwner, passListener } from './seccomp-listener.ts'
 import { type ChildMessage, expectMessage, receive, send } from './sync.ts'
 import { validate } from './validate.ts'
 
@@ -52,7 +53,7 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   const created = createdKinds(spec)
   const process = converse((ours, theirs) => forkInit({ ...request, idMaps }, { created, joined, ours, theirs }))
   try {
-    const result = completeCreation(process, spec, created.has('user'))
+    const result = completeCreation(process, request, created.has('user'))
     succeeded = true
     return result
   } catch (error) {
@@ -127,25 +128,28 @@ function forkInit(request: CreateRequest, { created, joined, ours, theirs }: For
   return runInit({ request, sync: theirs, joined, created, inCgroup })
 }
 
-function completeCreation(process: Conversation, spec: OciSpec, mapsWanted: boolean): CreatedProcess {
+function completeCreation(process: Conversation, request: CreateRequest, mapsWanted: boolean): CreatedProcess {
+  const { spec } = request
   if (mapsWanted) {
     expectMessage(receive<ChildMessage>(process.sync), 'need-maps')
     writeIdMaps(process.pid, spec.linux?.uidMappings ?? [], spec.linux?.gidMappings ?? [])
     send(process.sync, { type: 'maps-written' })
   }
-  return createdProcess(process, expectMessage(receive<ChildMessage>(process.sync), 'created'))
+  const created = expectMessage(receive<ChildMessage>(process.sync), 'created')
+  return createdProcess(process, created, { ...request, status: 'creating' })
 }
 
 /** A child that is set up and waits: takes over its terminal. */
 export function createdProcess(
   process: Conversation,
   message: Extract<ChildMessage, { type: 'created' }>,
+  owner: ListenerOwner,
 ): CreatedProcess {
   const result: CreatedProcess = {
     pid: process.pid,
     pidfd: process.pidfd,
     steps: message.steps,
-    start: () => startProcess(process),
+    start: () => startProcess(process, owner),
     leaveWaiting: () => {
       send(process.sync, { type: 'await-start' })
       close(process.sync)
@@ -156,14 +160,28 @@ export function createdProcess(
   return result
 }
 
-function startProcess(process: Conversation): void {
+function startProcess(process: Conversation, owner: ListenerOwner): void {
   send(process.sync, { type: 'start' })
-  const answer = receive<ChildMessage>(process.sync)
+  let answer = receive<ChildMessage>(process.sync)
+  if (answer?.type === 'seccomp-listener') {
+    handOver(process, answer.listener, owner)
+    answer = receive<ChildMessage>(process.sync)
+  }
   if (answer !== undefined) {
     abandon(process)
     expectMessage(answer, 'created')
   }
   close(process.sync)
+}
+
+function handOver(process: Conversation, listener: number, owner: ListenerOwner): void {
+  try {
+    passListener(process, listener, owner)
+  } catch (error) {
+    abandon(process)
+    throw error
+  }
+  send(process.sync, { type: 'listener-taken' })
 }
 
 function abandon(process: Conversation): void {

@@ -15,6 +15,9 @@ import type { LoadSeccomp, StandardStreams } from './request.ts'
 import { type ChildMessage, expectMessage, receive, send } from './sync.ts'
 
 export type ExecRequest = {
+  /** The container's. */
+  id: string
+  bundle: string
   /** Host pid of a process that is in the container. */
   pid: number
   process: OciProcess
@@ -38,14 +41,14 @@ export function joinContainer(request: ExecRequest): CreatedProcess {
       close(ours)
       return enter(request, pidfd, theirs)
     })
-    return adopt(helper)
+    return adopt(helper, request)
   } finally {
     close(pidfd)
   }
 }
 
 /** The helper names the process it made and ends; both speak on one socket, in whichever order they get to run. */
-function adopt(helper: Conversation): CreatedProcess {
+function adopt(helper: Conversation, request: ExecRequest): CreatedProcess {
   let pid: number | undefined
   let created: Extract<ChildMessage, { type: 'created' }> | undefined
   try {
@@ -54,7 +57,8 @@ function adopt(helper: Conversation): CreatedProcess {
       if (message?.type === 'entered') pid = message.pid
       else created = expectMessage(message, 'created')
     }
-    return createdProcess({ pid, pidfd: pidfdOpen(pid), sync: helper.sync }, created)
+    const owner = { ...request, status: 'running' as const, containerPid: request.pid }
+    return createdProcess({ pid, pidfd: pidfdOpen(pid), sync: helper.sync }, created, owner)
   } catch (error) {
     close(helper.sync)
     if (pid !== undefined) reap({ pid, block: true })
@@ -98,9 +102,7 @@ function processContext(request: ExecRequest, sync: number): ProcessContext {
   const context: ProcessContext = {
     sync,
     process: request.process,
-    loadFilter: () => {
-      if (seccomp !== undefined) request.loadSeccomp(seccomp)
-    },
+    loadFilter: () => (seccomp === undefined ? -1 : request.loadSeccomp(seccomp)),
     supervised: request.supervised,
   }
   if (request.preserved !== undefined) context.preserved = request.preserved

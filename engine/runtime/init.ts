@@ -58,9 +58,7 @@ export function runInit(plan: InitPlan): never {
     plan,
     sync: plan.sync,
     process: spec.process!,
-    loadFilter: () => {
-      if (spec.linux?.seccomp !== undefined) loadSeccomp(spec.linux.seccomp)
-    },
+    loadFilter: () => (spec.linux?.seccomp === undefined ? -1 : loadSeccomp(spec.linux.seccomp)),
     supervised,
     ...(streams === undefined ? {} : { streams }),
     ...(gate === undefined ? {} : { gate }),

@@ -3,6 +3,7 @@ import { arch } from 'node:process'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { loadSeccomp as load } from '../kernel/seccomp.ffi.ts'
 import { compileSeccomp, type SeccompFilter } from '../kernel/seccomp-program.ts'
+import { formatConfig } from '../spec/config-json.ts'
 import type { OciSeccomp } from '../spec/oci.ts'
 
 const compiled = new Map<string, SeccompFilter>()
@@ -11,7 +12,7 @@ const mostKept = 16
 
 /** Throws invalid for a profile that cannot be a program. */
 export function compiledFilter(seccomp: OciSeccomp): SeccompFilter {
-  const key = JSON.stringify(seccomp)
+  const key = formatConfig({ linux: { seccomp } })
   const known = compiled.get(key)
   if (known !== undefined) return known
   try {
@@ -26,8 +27,5 @@ export function compiledFilter(seccomp: OciSeccomp): SeccompFilter {
   }
 }
 
-export function loadSeccomp(seccomp: OciSeccomp): void {
-  if (seccomp.listenerPath !== undefined && seccomp.listenerPath !== '')
-    throw new EngineError('not-implemented', 'linux.seccomp.listenerPath: a listener is not supported')
-  load(compiledFilter(seccomp))
-}
+/** A descriptor to answer notifications on, or -1 where the filter sends none. */
+export const loadSeccomp = (seccomp: OciSeccomp): number => load(compiledFilter(seccomp))

@@ -17,6 +17,7 @@ import { openConsole } from './console.ts'
 import { applyLabels, applyOomScore, applyResourceLimits, becomeUser, surrender, withHome } from './credentials.ts'
 import { execFailure, findExecutable } from './executable.ts'
 import type { StandardStreams } from './request.ts'
+import { offerListener } from './seccomp-listener.ts'
 import { failure, type ParentMessage, receive, send } from './sync.ts'
 
 export type ProcessContext = {
@@ -24,7 +25,8 @@ export type ProcessContext = {
   sync: number
   process: OciProcess
   streams?: StandardStreams
-  loadFilter: () => void
+  /** The container's filter, if it has one; runs right before execve. */
+  loadFilter: () => number
   supervised: boolean
   gate?: number
   preserved?: number
@@ -99,9 +101,12 @@ export function reportAndExit(sync: number, step: string, error: unknown): never
   exit(1)
 }
 
-function launch({ process, program, environment, loadFilter }: ProcessContext): never {
+function launch({ process, program, environment, loadFilter, sync }: ProcessContext): never {
   resetSignals()
-  surrender(process, loadFilter)
+  surrender(process, () => {
+    const listener = loadFilter()
+    if (listener >= 0) offerListener(sync, listener)
+  })
   try {
     execve(program!, process.args, environment!)
   } catch (error) {

@@ -13,6 +13,8 @@ export type RootMount = {
 export type StandardStreams = { stdin: number; stdout: number; stderr: number }
 
 export type CreateRequest = {
+  /** As state and hooks name the container. */
+  id: string
   spec: OciSpec
   /** Absolute; a relative root.path counts from here. */
   bundle: string
@@ -36,5 +38,5 @@ export type CreateRequest = {
   noPivot?: boolean
 }
 
-/** Loads linux.seccomp into the caller, right before execve. */
-export type LoadSeccomp = (seccomp: OciSeccomp) => void
+/** Loads linux.seccomp into the caller, right before execve; a descriptor to answer notifications on, or -1. */
+export type LoadSeccomp = (seccomp: OciSeccomp) => number

@@ -12,10 +12,16 @@ export type ChildMessage =
   | { type: 'created'; master?: number; steps: [name: string, milliseconds: number][] }
   /** exec only: the host's pid of the process that entered the container. */
   | { type: 'entered'; pid: number }
+  /** The filter is loaded; `listener` is the descriptor's number in the child's table. Waits for `listener-taken`. */
+  | { type: 'seccomp-listener'; listener: number }
   | { type: 'failed'; step: string; kind: ErrorKind; message: string }
 
 /** `await-start`: the maker goes; `start` will come from somebody else, who connects to the gate. */
-export type ParentMessage = { type: 'maps-written' } | { type: 'start' } | { type: 'await-start' }
+export type ParentMessage =
+  | { type: 'maps-written' }
+  | { type: 'start' }
+  | { type: 'await-start' }
+  | { type: 'listener-taken' }
 
 export function send(fd: number, message: ChildMessage | ParentMessage): void {
   const body = Buffer.from(JSON.stringify(message))

@@ -21,6 +21,16 @@ const rules: readonly Rule[] = [
     (spec) => spec.linux?.namespaces?.some(({ type }) => type === 'time') === true,
     'of type time are not supported',
   ],
+  [
+    'linux.seccomp.listenerPath',
+    (spec) => (spec.linux?.seccomp?.listenerPath ?? '') === '' && asksListener(spec),
+    'is needed for SCMP_ACT_NOTIFY',
+  ],
+  [
+    'linux.seccomp.listenerMetadata',
+    ({ linux }) => (linux?.seccomp?.listenerPath ?? '') === '' && (linux?.seccomp?.listenerMetadata ?? '') !== '',
+    'must not be set without listenerPath',
+  ],
   ['linux.mountLabel', (spec) => (spec.linux?.mountLabel ?? '') !== '', 'needs SELinux, which is not supported'],
   [
     'linux.namespaces',
@@ -38,6 +48,9 @@ const rules: readonly Rule[] = [
     'need an absolute destination',
   ],
 ]
+
+const asksListener = (spec: OciSpec): boolean =>
+  spec.linux?.seccomp?.syscalls?.some(({ action }) => action === 'SCMP_ACT_NOTIFY') === true
 
 const hasTwins = (values: readonly string[]): boolean => new Set(values).size !== values.length
 

@@ -8,6 +8,7 @@ import { blockSignals, ignoreSignal, signalDescriptor } from '../kernel/signals.
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { listen } from '../kernel/unix-socket.ffi.ts'
 import { compiledFilter, loadSeccomp } from '../runtime/load-seccomp.ts'
+import { parseConfig } from '../spec/config-json.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import type { ShimConfig } from './shim.ts'
 import { Supervisor } from './supervisor.ts'
@@ -32,7 +33,7 @@ export type ShimFiles = { directory: string; config: ShimConfig; spec: OciSpec }
 /** Parsed before the fork, and the filter compiled: what the child does not touch it shares with the spawner. */
 export function readShimFiles(directory: string): ShimFiles {
   const config = JSON.parse(readFileSync(join(directory, 'shim.json'), 'utf8')) as ShimConfig
-  const spec = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8')) as OciSpec
+  const spec = parseConfig(readFileSync(join(directory, 'config.json'), 'utf8'))
   if (spec.linux?.seccomp !== undefined) compiledFilter(spec.linux.seccomp)
   return { directory, config, spec }
 }

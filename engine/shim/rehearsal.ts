@@ -36,11 +36,12 @@ function walk(cgroups: CgroupHost): void {
   // Nothing of this may reach the machine.
   mount({ target: '/', flags: ms.MS_REC | ms.MS_PRIVATE })
   const request: CreateRequest = {
+    id: 'rehearsal',
     spec,
     bundle: stage,
     rootMounts: [{ target: '/', lower: [`${stage}/lower`], upper: `${stage}/upper`, work: `${stage}/work` }],
     cgroup: cgroups.group('/drydock'),
-    loadSeccomp: () => undefined,
+    loadSeccomp: () => -1,
     supervised: true,
   }
   mount({ source: 'tmpfs', target: stage, type: 'tmpfs', data: 'size=1m' })

@@ -189,6 +189,7 @@ export class Supervisor implements ConnectionOwner {
     const pipes = this.#config.terminal ? undefined : this.#init.io.openPipes(nullDevice)
     try {
       const process = createContainer({
+        id: this.#config.id,
         spec: this.#spec,
         bundle: directory,
         rootMounts: this.#config.rootfs,
@@ -232,6 +233,8 @@ export class Supervisor implements ConnectionOwner {
     const pipes = terminal ? undefined : io.openPipes(this.#options.nullDevice)
     try {
       const joined = joinContainer({
+        id: this.#config.id,
+        bundle: this.#options.directory,
         pid: target.pid,
         process: consoleSize === undefined ? process : { ...process, consoleSize },
         spec: this.#spec,

@@ -95,7 +95,8 @@ export type OciResources = {
   unified?: Record<string, string>
 }
 
-export type OciSeccompArgument = { index: number; value: number; valueTwo?: number; op: string }
+/** Unsigned 64 bit: what a number of JavaScript cannot hold exactly is a bigint. */
+export type OciSeccompArgument = { index: number; value: number | bigint; valueTwo?: number | bigint; op: string }
 
 export type OciSeccomp = {
   defaultAction: string

@@ -1,9 +1,12 @@
 /** A profile that a user brings along (`--security-opt seccomp=FILE`), as text. */
 import { z } from 'zod'
 import { EngineError } from '../base/errors.ts'
+import { parseExactly } from './config-json.ts'
 import type { SeccompProfile } from './seccomp-profile.ts'
 
 const number = z.number().int().nonnegative()
+
+const wide = z.union([number, z.bigint().nonnegative()])
 
 const condition = z.object({
   caps: z.array(z.string()).nullish(),
@@ -27,7 +30,7 @@ const schema = z.object({
         name: z.string().optional(),
         action: z.string(),
         args: z
-          .array(z.object({ index: number.max(5), value: z.number(), valueTwo: z.number().optional(), op: z.string() }))
+          .array(z.object({ index: number.max(5), value: wide, valueTwo: wide.optional(), op: z.string() }))
           .nullish(),
         errnoRet: number.optional(),
         errno: z.string().optional(),
@@ -43,7 +46,7 @@ const schema = z.object({
 export function parseSeccompProfile(text: string): SeccompProfile {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseExactly(text)
   } catch (cause) {
     throw new EngineError('invalid', `Decoding seccomp profile failed: ${String((cause as Error).message)}`, { cause })
   }

@@ -2,44 +2,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isKind } from '../../../engine/base/errors.ts'
+import { abis } from '../../../engine/kernel/seccomp-abis.ts'
 import { compileSeccomp } from '../../../engine/kernel/seccomp-program.ts'
-import { abis, comparisons, returnValue, seccompReturns } from '../../../engine/kernel/seccomp-rules.ts'
+import { comparisons, returnValue, seccompReturns } from '../../../engine/kernel/seccomp-rules.ts'
 import type { OciSeccomp, OciSeccompArgument } from '../../../engine/spec/oci.ts'
 import { defaultSeccompProfile } from '../../../engine/spec/seccomp-default.table.ts'
 import { resolveSeccomp } from '../../../engine/spec/seccomp-profile.ts'
+import { all64, type Call, calls, interesting, randoms, run } from './bpf-interpreter.ts'
 
-type Call = { nr: number; audit: number; args: bigint[] }
-
-/** The kernel's cBPF, as far as seccomp allows it; anything else is a failure, as it is there. */
-function run(program: Buffer, { nr, audit, args }: Call): { value: number; steps: number } {
-  const data = Buffer.alloc(64)
-  data.writeUInt32LE(nr >>> 0, 0)
-  data.writeUInt32LE(audit >>> 0, 4)
-  for (const [index, arg] of args.entries()) data.writeBigUInt64LE(arg, 16 + index * 8)
-  let accumulator = 0
-  for (let pc = 0, steps = 1; ; pc += 1, steps += 1) {
-    assert.ok(pc * 8 < program.length, 'ran off the end')
-    const [code, jt, jf] = [program.readUInt16LE(pc * 8), program[pc * 8 + 2] ?? 0, program[pc * 8 + 3] ?? 0]
-    const k = program.readUInt32LE(pc * 8 + 4)
-    if (code === 0x06) return { value: k, steps }
-    else if (code === 0x20) {
-      assert.ok(k % 4 === 0 && k < 64)
-      accumulator = data.readUInt32LE(k)
-    } else if (code === 0x54) accumulator = (accumulator & k) >>> 0
-    else if (code === 0x05) pc += k
-    else if (code === 0x15) pc += accumulator === k ? jt : jf
-    else if (code === 0x25) pc += accumulator > k ? jt : jf
-    else if (code === 0x35) pc += accumulator >= k ? jt : jf
-    else assert.fail(`instruction ${code}`)
-  }
-}
-
-const all64 = (1n << 64n) - 1n
-const u64 = (value: number): bigint => (BigInt(value) > all64 ? all64 : BigInt(value))
-
-function holds({ index, value, valueTwo = 0, op }: OciSeccompArgument, args: bigint[]): boolean {
-  const given = args[index] as bigint
-  const wanted = u64(value)
+/** One comparison, of the lower halves only where a call has no more. */
+function holds({ index, value, valueTwo = 0, op }: OciSeccompArgument, args: bigint[], bits: number): boolean {
+  const cut = (number: number | bigint): bigint => BigInt.asUintN(bits, BigInt(number))
+  const given = cut(args[index] as bigint)
+  const wanted = cut(value)
   switch (op) {
     case 'SCMP_CMP_NE':
       return given !== wanted
@@ -54,20 +29,43 @@ function holds({ index, value, valueTwo = 0, op }: OciSeccompArgument, args: big
     case 'SCMP_CMP_GT':
       return given > wanted
     default:
-      return (given & wanted) === u64(valueTwo)
+      return (given & wanted) === cut(valueTwo)
   }
 }
+
+type Entry = { args: OciSeccompArgument[]; result: number }
+
+/** Every entry of the profile that speaks of the call, one for each set of conditions. */
+function entriesFor(seccomp: OciSeccomp, named: (name: string) => boolean): Entry[] {
+  return (seccomp.syscalls ?? [])
+    .filter(({ names }) => names.some(named))
+    .flatMap(({ args = [], action, errnoRet }) => {
+      const result = returnValue(action, errnoRet)
+      const twice = new Set(args.map(({ index }) => index)).size < args.length
+      return twice ? args.map((one) => ({ args: [one], result })) : [{ args: [...args], result }]
+    })
+}
+
+const same = (one: OciSeccompArgument, other: OciSeccompArgument): boolean => {
+  const words = ({ index, op, value, valueTwo = 0 }: OciSeccompArgument) =>
+    [index, op, value, op === 'SCMP_CMP_MASKED_EQ' ? valueTwo : ''].join()
+  return words(one) === words(other)
+}
+
+/** All that the first asks, the second asks, too, and more. */
+const wider = (one: Entry, other: Entry): boolean =>
+  one.args.every((arg) => other.args.some((its) => same(arg, its))) &&
+  !other.args.every((arg) => one.args.some((its) => same(arg, its)))
+
+const socketcalls = ['', 'socket', 'bind', 'connect', 'listen', 'accept', 'getsockname', 'getpeername', 'socketpair']
 
 /** The profile, read word by word. */
 function expected(seccomp: OciSeccomp, { nr, audit, args }: Call): number {
   const listed = ['SCMP_ARCH_X86_64', ...(seccomp.architectures ?? [])]
-  const [, abi] =
-    Object.entries(abis).find(
-      ([name, one]) =>
-        listed.includes(name) &&
-        one.audit === audit &&
-        (audit !== 0xc000003e || nr >= 0x40000000 === (one.marker !== 0)),
-    ) ?? []
+  const abi = Object.entries(abis).find(
+    ([name, one]) =>
+      listed.includes(name) && one.audit === audit && (audit !== 0xc000003e || nr >= 0x40000000 === (one.marker !== 0)),
+  )?.[1]
   const otherwise = returnValue(seccomp.defaultAction, seccomp.defaultErrnoRet)
   if (nr === 0xffffffff && listed.some((name) => abis[name]?.audit === audit)) return otherwise
   if (abi === undefined) return seccompReturns.KILL_PROCESS
@@ -75,46 +73,23 @@ function expected(seccomp: OciSeccomp, { nr, audit, args }: Call): number {
     const number = abi.numbers[name]
     return number === undefined ? undefined : number + abi.marker
   }
-  const entries = (seccomp.syscalls ?? []).filter(({ names }) => names.some((name) => numberOf(name) === nr))
-  for (const { args: conditions = [], action, errnoRet } of entries) {
-    if (conditions.length === 0) continue
-    const twice = new Set(conditions.map(({ index }) => index)).size < conditions.length
-    const match = twice ? conditions.some((one) => holds(one, args)) : conditions.every((one) => holds(one, args))
-    if (match) return returnValue(action, errnoRet)
-  }
-  const always = entries.find((entry) => (entry.args ?? []).length === 0)
-  if (always !== undefined) return returnValue(always.action, always.errnoRet)
+  const relevant = entriesFor(seccomp, (name) => numberOf(name) === nr)
+  const inner = socketcalls[Number(args[0] ?? 0n)]
+  if (abi.name === 'i386' && nr === abi.numbers.socketcall && inner)
+    for (const { args: conditions, result } of entriesFor(seccomp, (name) => name === inner))
+      if (conditions.length === 0 || ![0x7ff0, 0x7ffc, 0x7fff].includes(result >>> 16))
+        relevant.push({ args: [{ index: 0, op: 'SCMP_CMP_EQ', value: args[0] as bigint }], result })
+  const rules = relevant.filter(({ result }) => result !== otherwise)
+  const match = rules
+    .filter((rule) => !rules.some((one) => wider(one, rule)))
+    .find((rule) => rule.args.every((one) => holds(one, args, abi.bits)))
+  if (match !== undefined) return match.result
+  if (rules.length > 0) return otherwise
   const named = (seccomp.syscalls ?? [])
     .flatMap(({ names }) => names.map(numberOf))
     .filter((number) => number !== undefined)
-  if (seccomp.defaultAction === 'SCMP_ACT_ERRNO' && named.length > 0 && nr > Math.max(...named)) return 0x50000 | 38
-  return otherwise
-}
-
-/** xorshift32: the same calls at each run, so that a failure can be found again. */
-function randoms(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
-
-const interesting = [0n, 1n, 7n, 8n, 40n, 0x20000n, 0x7e020000n, 0xffffffffn, 0x100000000n, 0x100000028n, all64]
-
-function calls(random: (below: number) => number, count: number): Call[] {
-  const audits = [0xc000003e, 0x40000003, 0xc00000b7, 0x12345678]
-  return Array.from({ length: count }, () => ({
-    nr: random(20) === 0 ? 0xffffffff : random(520) + (random(4) === 0 ? 0x40000000 : 0),
-    audit: audits[Math.min(random(8) >> 1, random(4))] as number,
-    args: Array.from({ length: 6 }, () =>
-      random(2) === 0
-        ? (interesting[random(interesting.length)] as bigint)
-        : (BigInt(random(2 ** 32)) << 32n) | BigInt(random(2 ** 32)),
-    ),
-  }))
+  const open = ['SCMP_ACT_ALLOW', 'SCMP_ACT_LOG', 'SCMP_ACT_TRACE'].includes(seccomp.defaultAction)
+  return !open && named.length > 0 && nr > Math.max(...named) ? 0x50000 | 38 : otherwise
 }
 
 function agree(seccomp: OciSeccomp, tried: Call[]): void {
@@ -152,14 +127,14 @@ test('the default profile is small, and few steps decide', () => {
 })
 
 test('all operators on 64 bit, alone, together, and twice on one argument', () => {
-  const values = [0, 1, 40, 0xffffffff, 0x100000000, 0x100000028, Number.MAX_SAFE_INTEGER, 2 ** 64]
+  const values = [0, 1, 40, 0xffffffff, 0x100000000, 0x100000028, 2n ** 53n + 1n, all64]
   const random = randoms(7)
   for (const op of comparisons)
     for (const value of values) {
       const one: OciSeccompArgument = { index: random(6), value, valueTwo: value, op }
       const two: OciSeccompArgument = {
         index: random(6),
-        value: values[random(8)] as number,
+        value: values[random(8)] as number | bigint,
         valueTwo: 0,
         op: comparisons[random(7)] as string,
       }
@@ -174,7 +149,7 @@ test('all operators on 64 bit, alone, together, and twice on one argument', () =
           { names: ['mmap'], action: 'SCMP_ACT_KILL_PROCESS' },
         ],
       }
-      const edges = [value - 1, value, value + 1].filter((edge) => edge >= 0).map(u64)
+      const edges = [-1n, 0n, 1n].map((step) => BigInt.asUintN(64, BigInt(value) + step))
       const tried = [0, 1, 9].flatMap((nr) =>
         [...edges, ...interesting].flatMap((arg) =>
           [arg, 0n].map((other) => ({
@@ -196,7 +171,7 @@ test('random profiles', () => {
     const action = (): string => `SCMP_ACT_${actions[random(8)]}`
     const argument = (): OciSeccompArgument => ({
       index: random(6),
-      value: Number(interesting[random(10)]),
+      value: interesting[random(11)] as bigint,
       valueTwo: random(3),
       op: comparisons[random(7)] as string,
     })
@@ -221,6 +196,63 @@ test('arm64 and its numbers', () => {
   assert.equal(run(program, { nr: 63, audit: 0xc000003e, args }).value, seccompReturns.KILL_PROCESS)
 })
 
+test('32-bit ARM beside it: its own numbers, private ones as the profile says, 32-bit arguments', () => {
+  const syscalls = [
+    { names: ['read', 'set_tls'], action: 'SCMP_ACT_ALLOW' },
+    {
+      names: ['openat2'],
+      action: 'SCMP_ACT_ALLOW',
+      args: [{ index: 3, value: 0xffff_ffff_0000_0018n, op: 'SCMP_CMP_EQ' }],
+    },
+  ]
+  const seccomp = { defaultAction: 'SCMP_ACT_ERRNO', architectures: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'], syscalls }
+  const { program } = compileSeccomp(seccomp, 'arm64')
+  const arm = (nr: number, fourth = 0n) =>
+    run(program, { nr, audit: 0x40000028, args: [0n, 0n, 0n, fourth, 0n, 0n] }).value
+  assert.equal(arm(3), seccompReturns.ALLOW)
+  assert.equal(arm(0xf0005), seccompReturns.ALLOW)
+  assert.equal(arm(0xf0002), seccompReturns.ERRNO | 1)
+  assert.equal(arm(437, 0x18n), seccompReturns.ALLOW)
+  assert.equal(arm(437, 0x19n), seccompReturns.ERRNO | 1)
+  assert.equal(arm(438), seccompReturns.ERRNO | 38)
+  assert.equal(run(compileSeccomp(seccomp, 'x64').program, { nr: 3, audit: 0x40000028, args: [] }).value, 0x80000000)
+})
+
+test('socketcall: a refused socket is refused there, too; what depends on arguments is not permitted there', () => {
+  const architectures = ['SCMP_ARCH_X86']
+  const vsock = { index: 0, value: 40, op: 'SCMP_CMP_EQ' }
+  const through = (defaultAction: string, action: string, args?: OciSeccompArgument[]) => {
+    const rule = { names: ['socket', 'semop'], action, ...(args === undefined ? {} : { args }) }
+    const { program } = compileSeccomp({ defaultAction, architectures, syscalls: [rule] }, 'x64')
+    return (nr: number, first: bigint) =>
+      run(program, { nr, audit: 0x40000003, args: [first, 0n, 0n, 0n, 0n, 0n] }).value
+  }
+  const [socketcall, ipc, errno] = [102, 117, seccompReturns.ERRNO | 1]
+  const refused = through('SCMP_ACT_ALLOW', 'SCMP_ACT_ERRNO')
+  assert.deepEqual([refused(socketcall, 1n), refused(socketcall, 2n), refused(ipc, 1n)], [errno, 0x7fff0000, errno])
+  const partly = through('SCMP_ACT_ALLOW', 'SCMP_ACT_ERRNO', [vsock])
+  assert.deepEqual([partly(socketcall, 1n), partly(359, 40n), partly(359, 1n)], [errno, errno, 0x7fff0000])
+  const allowed = through('SCMP_ACT_ERRNO', 'SCMP_ACT_ALLOW')
+  assert.deepEqual([allowed(socketcall, 1n), allowed(socketcall, 3n)], [0x7fff0000, errno])
+  assert.equal(through('SCMP_ACT_ERRNO', 'SCMP_ACT_ALLOW', [vsock])(socketcall, 1n), errno)
+})
+
+test('several rules for one call: the widest counts, then the first', () => {
+  const one = { index: 0, value: 1, op: 'SCMP_CMP_EQ' }
+  const two = { index: 1, value: 2, op: 'SCMP_CMP_EQ' }
+  const syscalls = [
+    { names: ['read', 'mmap'], action: 'SCMP_ACT_ALLOW', args: [one] },
+    { names: ['read'], action: 'SCMP_ACT_LOG' },
+    { names: ['read'], action: 'SCMP_ACT_TRAP' },
+    { names: ['mmap'], action: 'SCMP_ACT_KILL_PROCESS', args: [two, one] },
+    { names: ['mmap'], action: 'SCMP_ACT_TRAP', args: [one] },
+  ]
+  const { program } = compileSeccomp({ defaultAction: 'SCMP_ACT_ERRNO', syscalls }, 'x64')
+  const result = (nr: number, ...args: bigint[]) => run(program, { nr, audit: 0xc000003e, args }).value
+  assert.deepEqual([result(0, 1n), result(0, 5n)], [seccompReturns.LOG, seccompReturns.LOG])
+  assert.deepEqual([result(9, 1n, 2n), result(9, 0n, 2n)], [seccompReturns.ALLOW, seccompReturns.ERRNO | 1])
+})
+
 test('notifications, flags, and the same bytes for the same settings', () => {
   const notify: OciSeccomp = {
     defaultAction: 'SCMP_ACT_ALLOW',
@@ -240,15 +272,23 @@ test('what cannot be compiled', () => {
   })
   const argument = { index: 0, value: 1, op: 'SCMP_CMP_EQ' }
   const bad: [OciSeccomp, RegExp][] = [
-    [{ defaultAction: 'ALLOW' }, /unknown seccomp action "ALLOW"/],
-    [rule({ action: 'SCMP_ACT_MAYBE' }), /unknown seccomp action/],
-    [rule({ errnoRet: 70000 }), /errnoRet 70000/],
-    [rule({ args: [{ ...argument, index: 6 }] }), /argument index 6/],
-    [rule({ args: [{ ...argument, op: 'SCMP_CMP_LIKE' }] }), /unknown seccomp operator/],
-    [rule({ args: [{ ...argument, value: 0.5 }] }), /not a whole number/],
-    [{ defaultAction: 'SCMP_ACT_ALLOW', flags: ['FAST'] }, /unknown seccomp flag "FAST"/],
-    [{ defaultAction: 'SCMP_ACT_NOTIFY' }, /SCMP_ACT_NOTIFY cannot/],
-    [rule({ action: 'SCMP_ACT_NOTIFY', names: ['write'] }), /SCMP_ACT_NOTIFY cannot/],
+    [{ defaultAction: 'ALLOW' }, /linux\.seccomp\.defaultAction: unknown seccomp action "ALLOW"/],
+    [{ defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: -1 }, /seccomp\.defaultErrnoRet: -1 is not/],
+    [rule({ action: 'SCMP_ACT_MAYBE' }), /seccomp\.syscalls\[0\]\.action: unknown seccomp action/],
+    [rule({ action: 'toString' }), /seccomp\.syscalls\[0\]\.action: unknown seccomp action/],
+    [rule({ errnoRet: 70000 }), /syscalls\[0\]\.errnoRet: 70000/],
+    [rule({ args: [argument, { ...argument, index: 6 }] }), /syscalls\[0\]\.args\[1\]\.index: argument index 6/],
+    [rule({ args: [{ ...argument, op: 'SCMP_CMP_LIKE' }] }), /args\[0\]\.op: unknown seccomp operator/],
+    [rule({ args: [{ ...argument, value: 0.5 }] }), /args\[0\]\.value: 0\.5 is not a whole number/],
+    [rule({ args: [{ ...argument, value: -1 }] }), /args\[0\]\.value: -1 is not a number from 0/],
+    [rule({ args: [{ ...argument, valueTwo: 1n << 64n }] }), /args\[0\]\.valueTwo: 18446744073709551616 is not/],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', flags: ['FAST'] }, /seccomp\.flags\[0\]: unknown seccomp flag "FAST"/],
+    [
+      { defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_MIPS', 'SCMP_ARCH_Z80'] },
+      /seccomp\.architectures\[1\]: unknown seccomp architecture "SCMP_ARCH_Z80"/,
+    ],
+    [{ defaultAction: 'SCMP_ACT_NOTIFY' }, /seccomp\.defaultAction: SCMP_ACT_NOTIFY cannot/],
+    [rule({ action: 'SCMP_ACT_NOTIFY', names: ['write'] }), /syscalls\[0\]\.action: SCMP_ACT_NOTIFY cannot/],
   ]
   for (const [seccomp, pattern] of bad)
     assert.throws(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isKind } from '../../../engine/base/errors.ts'
-import { seccompFor } from '../../../engine/spec/seccomp.ts'
+import { formatConfig, parseConfig } from '../../../engine/spec/config-json.ts'
 import { parseSeccompProfile } from '../../../engine/spec/seccomp-parse.ts'
 import { resolveSeccomp, type SeccompProfile } from '../../../engine/spec/seccomp-profile.ts'
 
@@ -70,23 +70,14 @@ test('a profile as text', () => {
     assert.throws(() => parseSeccompProfile(bad), invalid(/^Decoding seccomp profile failed/), bad)
 })
 
-test('what a container gets', () => {
-  const names = (request: Parameters<typeof seccompFor>[0]) =>
-    seccompFor(request, machine)?.syscalls?.flatMap((one) => (one.args === undefined ? one.names : [])) ?? []
-  assert.ok(names({}).includes('read') && !names({}).includes('mount'))
-  assert.ok(names({ CapAdd: ['SYS_ADMIN'] }).includes('mount'))
-  assert.ok(names({}).includes('chroot') && !names({ CapDrop: ['ALL'] }).includes('chroot'))
-  assert.equal(seccompFor({ SecurityOpt: ['seccomp=unconfined'] }, machine), undefined)
-  assert.equal(seccompFor({ SecurityOpt: ['seccomp:unconfined'] }, machine), undefined)
-  assert.equal(seccompFor({ Privileged: true }, machine), undefined)
-  assert.equal(seccompFor({ Privileged: true, SecurityOpt: ['seccomp=builtin'] }, machine)?.defaultErrnoRet, 1)
-  assert.equal(
-    seccompFor({ SecurityOpt: ['seccomp={"defaultAction":"SCMP_ACT_LOG"}'] }, machine)?.defaultAction,
-    'SCMP_ACT_LOG',
-  )
-  assert.throws(() => seccompFor({ SecurityOpt: ['seccomp=/some/file'] }, machine), invalid(/Decoding/))
-  assert.throws(
-    () => seccompFor({}, { ...machine, arch: 'mips' }),
-    (error) => isKind(error, 'unavailable'),
-  )
+test('64-bit values arrive exactly, and are written as they were', () => {
+  const exact = 'fefefefefefefefe'
+  const text = `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_LOG","args":[
+    {"index":1,"value":18446744073709551615,"valueTwo":${BigInt(`0x${exact}`)},"op":"SCMP_CMP_MASKED_EQ"}]}]}`
+  const seccomp = resolveSeccomp(parseSeccompProfile(text), target)
+  const [arg] = seccomp.syscalls?.[0]?.args ?? []
+  assert.deepEqual(arg, { index: 1, value: 2n ** 64n - 1n, valueTwo: BigInt(`0x${exact}`), op: 'SCMP_CMP_MASKED_EQ' })
+  const written = formatConfig({ linux: { seccomp } })
+  assert.match(written, /"value":18446744073709551615,"valueTwo":18374403900871474942/)
+  assert.deepEqual(parseConfig(written), { linux: { seccomp } })
 })
