@@ -8,7 +8,7 @@ export const ladder: readonly (readonly string[])[] = [
   ['kernel'],
   ['cgroup'],
   ['snapshots'],
-  ['runtime'],
+  ['runtime', 'resolver'],
   ['shim'],
   ['images', 'network', 'volumes'],
   ['lifecycle'],

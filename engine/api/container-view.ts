@@ -1,6 +1,7 @@
 /** Containers as clients see them: domain → wire, nothing else. */
 
 import type { Container, EndpointSettings, Health, MountPoint } from '../lifecycle/container.ts'
+import { dnsNames } from '../lifecycle/dns-names.ts'
 import { logDriver } from '../lifecycle/log-config.ts'
 import { statusText } from '../lifecycle/status-text.ts'
 import type { PortMap } from '../network/network.ts'
@@ -22,9 +23,6 @@ function endpointView(container: Container, name: string, settings: EndpointSett
   const live = container.endpoints.find(
     (endpoint) => endpoint.networkName === name || endpoint.networkId === settings.NetworkID,
   )
-  const names = [container.name, ...(settings.Aliases ?? []), container.id.slice(0, 12)]
-  const hostname = container.config.Hostname
-  if (hostname !== undefined && hostname !== '') names.push(hostname)
   return {
     IPAMConfig: settings.IPAMConfig ?? null,
     Links: settings.Links ?? null,
@@ -40,7 +38,7 @@ function endpointView(container: Container, name: string, settings: EndpointSett
     IPv6Gateway: live?.ipv6Gateway ?? '',
     GlobalIPv6Address: live?.ipv6Address ?? '',
     GlobalIPv6PrefixLen: live?.ipv6PrefixLength ?? 0,
-    DNSNames: ['bridge', 'host', 'none'].includes(name) ? null : [...new Set(names)],
+    DNSNames: ['bridge', 'host', 'none'].includes(name) ? null : dnsNames(container, settings),
   }
 }
 

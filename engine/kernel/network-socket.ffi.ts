@@ -13,6 +13,12 @@ const cBind = declareRaw('int bind(int fd, void *address, unsigned int length)')
 const cListen = declareRaw('int listen(int fd, int backlog)')
 const cGetsockname = declare('getsockname', 'int getsockname(int fd, void *address, void *length)')
 const cConnect = declareRaw('int connect(int fd, void *address, unsigned int length)')
+const cRecvfrom = declareRaw(
+  'intptr_t recvfrom(int fd, void *data, size_t length, int flags, void *address, void *size)',
+)
+const cSendto = declareRaw(
+  'intptr_t sendto(int fd, void *data, size_t length, int flags, void *address, unsigned int size)',
+)
 const cPoll = declareRaw('int poll(void *fds, unsigned long count, int timeout)')
 
 const AF_INET = 2
@@ -89,4 +95,32 @@ export function connectionState(fd: number, detail: string): 'pending' | 'connec
   cGetsockopt(fd, SOL_SOCKET, SO_ERROR, error, Buffer.from([4, 0, 0, 0]))
   if (error.readInt32LE(0) !== 0) throw new SyscallError('connect', error.readInt32LE(0), detail)
   return 'connected'
+}
+
+/** A datagram socket that only hears this peer; what the peer's machine refuses shows as the error of a later call. */
+export function connectDatagrams(address: Buffer, port: number, detail: string): number {
+  using cleanup = new DisposableStack()
+  const family = address.length === 4 ? AF_INET : AF_INET6
+  const fd = cleanup.adopt(cSocket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), closeSync)
+  const name = socketAddress(address, port)
+  const result = cConnect(fd, name, name.length)
+  if (result < 0) throw new SyscallError('connect', -result, detail)
+  cleanup.move()
+  return fd
+}
+
+const senderAddress = Buffer.alloc(28)
+const senderLength = Buffer.alloc(4)
+
+/** The next waiting datagram: its length in `into`, and whom to answer. undefined when there is none. Does not wait. */
+export function receiveDatagram(fd: number, into: Buffer): { length: number; from: Buffer } | undefined {
+  senderLength.writeInt32LE(senderAddress.length)
+  const length = cRecvfrom(fd, into, into.length, 0, senderAddress, senderLength)
+  if (length < 0) return undefined
+  return { length, from: Buffer.from(senderAddress.subarray(0, senderLength.readInt32LE(0))) }
+}
+
+/** Back to where a datagram came from. One that cannot be sent now is lost, as datagrams are. */
+export const sendDatagram = (fd: number, data: Buffer, to: Buffer): void => {
+  cSendto(fd, data, data.length, 0, to, to.length)
 }

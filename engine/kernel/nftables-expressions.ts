@@ -88,6 +88,10 @@ export const lookup = (set: string, from: number, into?: number): Expression =>
 export const networkProtocols = { ip: 2, ip6: 10 } as const
 export type NetworkProtocol = keyof typeof networkProtocols
 
+/** Puts bytes into a register. */
+export const load = (into: number, bytes: Buffer): Expression =>
+  expression('immediate', u32be(1, into), value(2, bytes))
+
 const NFT_NAT_DNAT = 1
 
 /** Rewrites the destination to the address and port in these registers; final. */

@@ -1,7 +1,7 @@
 /** What ip(8) says to the kernel, as messages: rtnetlink(7). Addresses are 4 or 16 bytes in network order. */
 import { attribute, attributesIn, type NetlinkRequest, nest, netlinkFlags, text, textOf, u8, u32 } from './netlink.ts'
 
-const { NLM_F_CREATE, NLM_F_EXCL } = netlinkFlags
+const { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } = netlinkFlags
 
 const RTM_NEWLINK = 16
 const RTM_DELLINK = 17
@@ -202,6 +202,10 @@ function routeParts(route: Route): Buffer[] {
 /** `ip route add DESTINATION via GATEWAY` */
 export const addRoute = (route: Route): NetlinkRequest =>
   request(RTM_NEWROUTE, created, 'add route', ...routeParts(route))
+
+/** `ip route replace DESTINATION via GATEWAY` */
+export const replaceRoute = (route: Route): NetlinkRequest =>
+  request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, 'replace route', ...routeParts(route))
 
 /** `ip route delete DESTINATION via GATEWAY` */
 export const deleteRoute = (route: Route): NetlinkRequest =>

@@ -1,8 +1,9 @@
 /** The files of a start: the OCI bundle, the shim's config, and /etc/hosts and its like. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { supportedResources } from '../cgroup/support.ts'
+import { type ResolverConfig, resolverConfigName } from '../resolver/resolver-config.ts'
 import type { ShimConfig } from '../shim/shim.ts'
 import { formatConfig } from '../spec/config-json.ts'
 import type { OciUser } from '../spec/oci.ts'
@@ -10,7 +11,7 @@ import type { Container } from './container.ts'
 import { containerMounts } from './container-mounts.ts'
 import { hostnameOf } from './container-process.ts'
 import { containerSpec } from './container-spec.ts'
-import { cgroupPath, type Engine } from './engine.ts'
+import { bundleDirectory, cgroupPath, type Engine } from './engine.ts'
 import { initMounts } from './init-process.ts'
 import { logAttributes, logDriver, logLimits } from './log-config.ts'
 import { type NetworkSetup, networkMode } from './network-setup.ts'
@@ -96,11 +97,11 @@ function withSharedNames(engine: Engine, container: Container): Container {
   return engine.table.update(container.id, { hostsPath, hostnamePath, resolvConfPath })
 }
 
-/** Those of another container's network are that one's to write. */
-export function writeNameFiles(engine: Engine, container: Container, network: NetworkSetup): void {
+/** Those of another container's network are that one's to write. True: the container has names served to it. */
+export function writeNameFiles(engine: Engine, container: Container, network: NetworkSetup): boolean {
   const { hostConfig, config } = container
   const mode = networkMode(container)
-  if (mode.kind === 'container') return
+  if (mode.kind === 'container') return false
   const files = engine.networks.files({
     hostname: hostnameOf(container),
     domainname: config.Domainname ?? '',
@@ -114,4 +115,14 @@ export function writeNameFiles(engine: Engine, container: Container, network: Ne
   writeFileSync(container.hostsPath, files.hosts, { mode: 0o644 })
   writeFileSync(container.hostnamePath, files.hostname, { mode: 0o644 })
   writeFileSync(container.resolvConfPath, files.resolvConf, { mode: 0o644 })
+  writeResolverConfig(bundleDirectory(engine, container.id), files.resolver)
+  return files.resolver !== undefined
+}
+
+/** Replaced by a rename: the shim reads it at any moment. A container whose names are served keeps its resolver. */
+function writeResolverConfig(directory: string, config: ResolverConfig | undefined): void {
+  if (config === undefined) return
+  const path = join(directory, resolverConfigName)
+  writeFileSync(`${path}.new`, JSON.stringify(config), { mode: 0o600 })
+  renameSync(`${path}.new`, path)
 }

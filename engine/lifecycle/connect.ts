@@ -31,7 +31,7 @@ export async function connect(
       }),
     )
     const after = engine.table.update(id, { networks, endpoints: [...container.endpoints, endpoint] })
-    rewriteNames(engine, after)
+    await rewriteNames(engine, after)
     announceNetwork(engine, 'connect', after, endpoint)
   })
 }
@@ -84,7 +84,7 @@ export async function disconnect(
     const endpoints = container.endpoints.filter(({ networkId }) => networkId !== network.id)
     const after = engine.table.update(id, { networks, endpoints })
     if (endpoint === undefined) return
-    rewriteNames(engine, after)
+    await rewriteNames(engine, after)
     announceNetwork(engine, 'disconnect', after, endpoint)
   })
 }
@@ -102,5 +102,7 @@ function memberId(engine: Engine, reference: string, network: Network, force: bo
 }
 
 /** The files are bound into the container one by one: written over, never replaced. */
-const rewriteNames = (engine: Engine, container: Container): void =>
-  writeNameFiles(engine, container, { netnsPath: undefined, endpoints: container.endpoints })
+async function rewriteNames(engine: Engine, container: Container): Promise<void> {
+  if (!writeNameFiles(engine, container, { netnsPath: undefined, endpoints: container.endpoints })) return
+  await engine.shims.get(container.id)?.serveNames()
+}

@@ -3,6 +3,7 @@ import { EngineError, messageOf } from '../base/errors.ts'
 import type { Endpoint, EndpointRequest, Network } from '../network/network.ts'
 import { span } from '../trace/trace.ts'
 import type { Container, EndpointSettings } from './container.ts'
+import { dnsNames, linkAliases } from './dns-names.ts'
 import type { Engine } from './engine.ts'
 
 export type NetworkMode =
@@ -86,6 +87,9 @@ export function endpointRequest(
     ...(settings.IPAMConfig?.IPv6Address ? { ipv6Address: settings.IPAMConfig.IPv6Address } : {}),
     ...(mac ? { macAddress: mac } : {}),
     aliases: settings.Aliases ?? [],
+    dnsNames: dnsNames(container, settings),
+    links: linkAliases(settings.Links ?? []),
+    gwPriority: settings.GwPriority ?? 0,
     ports: leadsOut ? (hostConfig.PortBindings ?? {}) : {},
     exposedPorts: Object.keys(config.ExposedPorts ?? {}),
     publishAllPorts: leadsOut && hostConfig.PublishAllPorts === true,

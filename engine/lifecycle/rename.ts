@@ -1,5 +1,6 @@
 /** Wire fact 59. */
 import { EngineError } from '../base/errors.ts'
+import { dnsNames } from './dns-names.ts'
 import { announce, type Engine } from './engine.ts'
 import { containerName } from './names.ts'
 
@@ -11,7 +12,11 @@ export async function rename(engine: Engine, reference: string, to: string): Pro
     const before = engine.table.byId(id)
     if (before.name === name)
       throw new EngineError('invalid', 'Renaming a container with the same name as its current name')
-    const after = engine.table.update(id, { name })
+    const renamed = engine.table.update(id, { name })
+    const endpoints = engine.networks.rename(id, name, ({ networkName }) =>
+      dnsNames(renamed, renamed.networks[networkName] ?? {}),
+    )
+    const after = endpoints.length === 0 ? renamed : engine.table.update(id, { endpoints })
     announce(engine, after, 'rename', { oldName: `/${before.name}` })
   })
 }

@@ -1,6 +1,7 @@
 /** Which subnet a new network gets, and which address a new endpoint. Pure: what is taken is handed in. */
+
+import { type IpAddress, lastAddress, overlaps, parseSubnet, type Subnet } from '../base/address.ts'
 import { EngineError } from '../base/errors.ts'
-import { type IpAddress, lastAddress, overlaps, parseSubnet, type Subnet } from './address.ts'
 
 /** Docker's default pools; wire fact 145. */
 function* defaultPools(): Generator<Subnet> {

@@ -1,17 +1,19 @@
 /** Endpoints on bridge networks: the store's rows and the kernel's links, rules and ports, kept in step. */
+
+import { formatAddress, formatSubnet, type IpAddress, overlaps, parseAddress } from '../base/address.ts'
 import { EngineError, messageOf } from '../base/errors.ts'
-import { newId } from '../base/identifier.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { NetlinkRequest } from '../kernel/netlink.ts'
 import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
 import { deleteElements, deleteTable, transaction } from '../kernel/nftables.ts'
-import { formatAddress, formatSubnet, type IpAddress, type IpVersion, overlaps, parseAddress } from './address.ts'
 import { chooseSubnet } from './address-pools.ts'
-import { connectNamespace, ensureBridge, ensureDefaultRoute, links, removeLink, routedSubnets } from './bridge.ts'
+import { connectNamespace, ensureBridge, links, removeLink, routedSubnets, setDefaultRoutes } from './bridge.ts'
 import { groupElements, type PublishedPort, portRequests, tableRequests } from './firewall.ts'
-import { type InstanceNames, linkName, randomMac } from './instance-names.ts'
+import { gatewayEndpoints } from './gateway-choice.ts'
+import { type InstanceNames, linkName } from './instance-names.ts'
+import { leaseEndpoint } from './lease.ts'
 import type { Endpoint, EndpointRequest } from './network.ts'
-import { firewallNetwork, gatewayAddresses, leaseAddress, mtuOf, spaceOf, spacesOf } from './network-plan.ts'
+import { firewallNetwork, gatewayAddresses, mtuOf, spaceOf, spacesOf } from './network-plan.ts'
 import type { NetworkStore, StoredEndpoint, StoredNetwork } from './network-store.ts'
 import { PublishedPorts, portMap, publishedIn, wantedPorts } from './published-ports.ts'
 
@@ -89,14 +91,14 @@ export class BridgeDriver implements Disposable {
     using cleanup = new DisposableStack()
     const stored = this.#store.transaction(() => {
       const settled = this.activate(network)
-      const endpoint = this.#lease(settled, request)
+      const endpoint = leaseEndpoint(this.#store, settled, request)
       const bound = publishing(request.containerName, endpoint, () =>
         this.#ports.hold(endpoint.endpointId, wanted, endpoint),
       )
       cleanup.defer(() => this.#ports.release(endpoint.endpointId))
       endpoint.ports = portMap(shown, bound)
       const link = linkName()
-      this.#connect(settled, endpoint, { link, netnsPath: request.netnsPath })
+      this.#connect(settled, endpoint, { link, ...request })
       cleanup.defer(() => this.#removeLater(link, request.containerId))
       const { containerId, containerName, netnsPath } = request
       const row = { endpoint, containerId, containerName, netnsPath, link }
@@ -109,7 +111,7 @@ export class BridgeDriver implements Disposable {
     return stored
   }
 
-  #connect(network: StoredNetwork, endpoint: Endpoint, at: { link: string; netnsPath: string }): void {
+  #connect(network: StoredNetwork, endpoint: Endpoint, at: EndpointRequest & { link: string }): void {
     const addresses = [
       { text: endpoint.ipAddress, prefixLength: endpoint.prefixLength },
       { text: endpoint.ipv6Address, prefixLength: endpoint.ipv6PrefixLength },
@@ -117,60 +119,16 @@ export class BridgeDriver implements Disposable {
       .filter(({ text }) => text !== '')
       .map(({ text, prefixLength }) => ({ ...parseAddress(text)!, prefixLength }))
     connectNamespace({
-      ...at,
+      link: at.link,
+      netnsPath: at.netnsPath,
       bridge: network.bridge,
       interfaceName: endpoint.interfaceName,
       mac: endpoint.macAddress,
       addresses,
-      gateways: gatewaysOf(endpoint),
+      gateways: this.#gatewaysFor(endpoint, at.containerId),
       hairpin: Object.values(endpoint.ports).some((bindings) => bindings !== null),
       ...mtuOf(network),
     })
-  }
-
-  #lease(network: StoredNetwork, request: EndpointRequest): Endpoint {
-    const v4 = this.#leaseFamily(network, 4, request.ipv4Address)
-    const v6 = this.#leaseFamily(network, 6, request.ipv6Address)
-    const used = new Set(
-      this.#store.endpoints({ container: request.containerId }).map(({ endpoint }) => endpoint.interfaceName),
-    )
-    let number = 0
-    while (used.has(`eth${number}`)) number += 1
-    return {
-      networkId: network.id,
-      networkName: network.name,
-      endpointId: newId(),
-      interfaceName: `eth${number}`,
-      macAddress: checkedMac(request.macAddress) ?? randomMac(),
-      ipAddress: v4?.address ?? '',
-      prefixLength: v4?.prefixLength ?? 0,
-      gateway: v4?.gateway ?? '',
-      ipv6Address: v6?.address ?? '',
-      ipv6PrefixLength: v6?.prefixLength ?? 0,
-      ipv6Gateway: v6?.gateway ?? '',
-      aliases: request.aliases ?? [],
-      ports: {},
-    }
-  }
-
-  #leaseFamily(network: StoredNetwork, version: IpVersion, wanted: string | undefined) {
-    const space = spaceOf(network, version)
-    if (space === undefined) {
-      if (wanted === undefined || wanted === '') return undefined
-      throw new EngineError('invalid', `network ${network.name} has no IPv${version} subnet for address ${wanted}`)
-    }
-    const taken = this.#store
-      .endpoints({ network: network.id })
-      .map(({ endpoint }) => parseAddress(version === 4 ? endpoint.ipAddress : endpoint.ipv6Address)?.value)
-    const address = leaseAddress(network, space, {
-      wanted,
-      taken: new Set(taken.filter((value) => value !== undefined)),
-      last: this.#store.lastAddresses(network.id)[version],
-    })
-    const text = formatAddress(address)
-    if (!wanted) this.#store.noteLastAddress(network.id, version, text)
-    const gateway = network.internal ? '' : formatAddress(space.gateway)
-    return { address: text, prefixLength: space.subnet.prefixLength, gateway }
   }
 
   /** Takes the endpoint out of the store and the kernel. The link goes in the background: see `settled`. */
@@ -181,18 +139,26 @@ export class BridgeDriver implements Disposable {
     if (stored.link !== '') this.#removeLater(stored.link, stored.containerId)
   }
 
-  /** The endpoint whose link is gone now may have had the container's default route; another one takes it over. */
-  #restoreRoute(containerId: string): void {
-    const next = this.#store
-      .endpoints({ container: containerId })
-      .find(({ link, endpoint }) => link !== '' && gatewaysOf(endpoint).length > 0)
-    if (next !== undefined) ensureDefaultRoute(next.netnsPath, next.endpoint.interfaceName, gatewaysOf(next.endpoint))
+  /** Of a new endpoint: the default routes that are its from now on. */
+  #gatewaysFor(endpoint: Endpoint, containerId: string): IpAddress[] {
+    const others = this.#store.endpoints({ container: containerId }).map((stored) => stored.endpoint)
+    return gatewaysOf(endpoint, gatewayEndpoints([...others, endpoint]))
+  }
+
+  /** The endpoint whose link is gone now may have had the container's default routes; others take them over. */
+  #restoreRoutes(containerId: string): void {
+    const stored = this.#store.endpoints({ container: containerId }).filter(({ link }) => link !== '')
+    const chosen = gatewayEndpoints(stored.map(({ endpoint }) => endpoint))
+    for (const { endpoint, netnsPath } of stored) {
+      const gateways = gatewaysOf(endpoint, chosen)
+      if (gateways.length > 0) setDefaultRoutes(netnsPath, endpoint.interfaceName, gateways)
+    }
   }
 
   #removeLater(link: string, containerId: string): void {
     // A link that the kernel keeps is a leftover for the next `recover`.
     const removal = removeLink(link)
-      .then(() => this.#restoreRoute(containerId))
+      .then(() => this.#restoreRoutes(containerId))
       .catch(() => undefined)
     this.#removals.set(removal, containerId)
     void removal.then(() => this.#removals.delete(removal))
@@ -300,19 +266,16 @@ export class BridgeDriver implements Disposable {
   }
 }
 
-function checkedMac(text: string | undefined): string | undefined {
-  if (text === undefined || text === '') return undefined
-  const match = /^(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(text)
-  // The lowest bit of the first byte marks a group of stations: no link may carry such an address.
-  if (!match || (Number.parseInt(text.slice(0, 2), 16) & 1) === 1)
-    throw new EngineError('invalid', `invalid MAC address: ${text}`)
-  return text.toLowerCase().replaceAll('-', ':')
-}
-
 const publishedOf = ({ endpoint }: StoredEndpoint): PublishedPort[] => publishedIn(endpoint.ports, endpoint)
 
-const gatewaysOf = ({ gateway, ipv6Gateway }: Endpoint): IpAddress[] =>
-  [gateway, ipv6Gateway].map(parseAddress).filter((address) => address !== undefined)
+/** The gateways of those IP versions for which the container's way out is this endpoint. */
+const gatewaysOf = (endpoint: Endpoint, chosen: ReturnType<typeof gatewayEndpoints>): IpAddress[] =>
+  [
+    chosen[4]?.endpointId === endpoint.endpointId ? endpoint.gateway : '',
+    chosen[6]?.endpointId === endpoint.endpointId ? endpoint.ipv6Gateway : '',
+  ]
+    .map(parseAddress)
+    .filter((address) => address !== undefined)
 
 /** Wire fact 152's frame around a port that could not be had. */
 function publishing<T>(containerName: string, { endpointId }: Endpoint, work: () => T): T {

@@ -1,12 +1,12 @@
 /** Bridges and the pairs of links between a bridge and a container, in the kernel. All synchronous; names are the identity. */
 import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { addressBytes, addressFromBytes, type IpAddress, type Subnet, subnetOf } from '../base/address.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { inNetworkNamespace } from '../kernel/namespaces.ffi.ts'
 import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
 import {
   addAddress,
   addBridge,
-  addRoute,
   addVeth,
   deleteLink,
   type Link,
@@ -14,11 +14,11 @@ import {
   listLinks,
   listRoutes,
   queryLink,
+  replaceRoute,
   routeIn,
   setLinkHairpin,
   setLinkUp,
 } from '../kernel/route-messages.ts'
-import { addressBytes, addressFromBytes, type IpAddress, type Subnet, subnetOf } from './address.ts'
 import { randomMac } from './instance-names.ts'
 
 export type InterfaceAddress = IpAddress & { prefixLength: number }
@@ -104,7 +104,7 @@ export type Attachment = {
   interfaceName: string
   mac: string
   addresses: readonly InterfaceAddress[]
-  /** Default routes, where it has none yet. */
+  /** Of the default routes that lead through here from now on. */
   gateways: readonly IpAddress[]
   mtu?: number
   /**
@@ -144,20 +144,18 @@ function setUpInside({ interfaceName, addresses, gateways }: Attachment): void {
     setting(`ipv4/conf/${interfaceName}/arp_notify`, '1')
     for (const address of addresses) socket.change(addAddress(index, addressBytes(address), address.prefixLength))
     socket.change(setLinkUp(index, true))
-    for (const gateway of gateways)
-      ignoring('EEXIST', () => socket.change(addRoute({ gateway: addressBytes(gateway), link: index })))
+    for (const gateway of gateways) socket.change(replaceRoute({ gateway: addressBytes(gateway), link: index }))
   })
 }
 
-/** A default route for a container that has lost its own; fine when it has one, or when its namespace is gone. */
-export function ensureDefaultRoute(netnsPath: string, interfaceName: string, gateways: readonly IpAddress[]): void {
+/** Makes the container's default routes lead through this interface; fine when its namespace is gone. */
+export function setDefaultRoutes(netnsPath: string, interfaceName: string, gateways: readonly IpAddress[]): void {
   try {
     inNetworkNamespace(netnsPath, () =>
       withRoute((socket) => {
         const link = indexOf(socket, interfaceName)
         if (link === undefined) return
-        for (const gateway of gateways)
-          ignoring('EEXIST', () => socket.change(addRoute({ gateway: addressBytes(gateway), link })))
+        for (const gateway of gateways) socket.change(replaceRoute({ gateway: addressBytes(gateway), link }))
       }),
     )
   } catch (error) {

@@ -3,14 +3,16 @@ import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import type { Database } from '../base/database.ts'
 import { EngineError, messageOf } from '../base/errors.ts'
-import { newId } from '../base/identifier.ts'
 import { inNetworkNamespace } from '../kernel/namespaces.ffi.ts'
+import { parseResolvConf } from '../resolver/resolv-conf.ts'
 import { links } from './bridge.ts'
 import { BridgeDriver } from './bridge-driver.ts'
 import { defineNetwork, isPredefined, predefinedNetworks } from './define-network.ts'
 import { dial } from './dial.ts'
 import { instanceNames } from './instance-names.ts'
-import { type HostFiles, nameFiles, parseResolver } from './name-files.ts'
+import { plainEndpoint } from './lease.ts'
+import { type ContainerFiles, type HostFiles, nameFiles } from './name-files.ts'
+import { NameRegistry } from './name-registry.ts'
 import type {
   CreateNetwork,
   Endpoint,
@@ -40,12 +42,14 @@ export class ContainerNetworks implements Networks {
   readonly #store: NetworkStore
   readonly #driver: BridgeDriver
   readonly #namespaces: NetworkNamespaces
+  readonly #names: NameRegistry
 
   constructor({ database, execRoot, instance }: ContainerNetworksOptions) {
     const names = instanceNames(instance)
     this.#store = new NetworkStore(database)
     this.#driver = new BridgeDriver(this.#store, names)
     this.#namespaces = new NetworkNamespaces(execRoot)
+    this.#names = new NameRegistry(this.#store, execRoot)
     this.#store.transaction(() => {
       if (this.#store.named('bridge') !== undefined) return
       for (const network of predefinedNetworks(names.defaultBridge, this.#driver.takenSubnets()))
@@ -132,7 +136,9 @@ export class ContainerNetworks implements Networks {
       )
     if (network.driver !== 'bridge') return this.#attachPlain(network, request)
     try {
-      return this.#driver.attach(network, request).endpoint
+      const { endpoint } = this.#driver.attach(network, request)
+      this.#names.publish(network)
+      return endpoint
     } catch (error) {
       if (error instanceof EngineError) throw error
       throw new EngineError('internal', `failed to set up container networking: ${messageOf(error)}`, { cause: error })
@@ -141,21 +147,7 @@ export class ContainerNetworks implements Networks {
 
   /** host and none have members, and no kernel state. */
   #attachPlain(network: StoredNetwork, request: EndpointRequest): Endpoint {
-    const endpoint: Endpoint = {
-      networkId: network.id,
-      networkName: network.name,
-      endpointId: newId(),
-      interfaceName: '',
-      macAddress: '',
-      ipAddress: '',
-      prefixLength: 0,
-      gateway: '',
-      ipv6Address: '',
-      ipv6PrefixLength: 0,
-      ipv6Gateway: '',
-      aliases: request.aliases ?? [],
-      ports: {},
-    }
+    const endpoint = plainEndpoint(network, request)
     const { containerId, containerName, netnsPath } = request
     this.#store.addEndpoint({ endpoint, containerId, containerName, netnsPath, link: '' })
     return endpoint
@@ -164,13 +156,27 @@ export class ContainerNetworks implements Networks {
   /** With a network, done when the link is gone; without one, the links go in the background or with the namespace. */
   async detach(containerId: string, networkId?: string): Promise<void> {
     const of = networkId === undefined ? {} : { network: networkId }
-    for (const stored of this.#store.endpoints({ container: containerId, ...of })) this.#driver.detach(stored)
+    const gone = this.#store.endpoints({ container: containerId, ...of })
+    for (const stored of gone) this.#driver.detach(stored)
+    for (const { endpoint } of gone) this.#names.publish(this.#store.find(endpoint.networkId))
     if (networkId !== undefined) await this.#driver.settled(containerId)
   }
 
-  files(request: NameFiles): HostFiles {
+  rename(containerId: string, containerName: string, dnsNames: (endpoint: Endpoint) => string[]): Endpoint[] {
+    const renamed = this.#store.transaction(() =>
+      this.#store.endpoints({ container: containerId }).map(({ endpoint }) => {
+        const after = { ...endpoint, dnsNames: dnsNames(endpoint) }
+        this.#store.renameEndpoint(after, containerName)
+        return after
+      }),
+    )
+    for (const { networkId } of renamed) this.#names.publish(this.#store.find(networkId))
+    return renamed
+  }
+
+  files(request: NameFiles): ContainerFiles {
     const hostGateway = this.#store.named('bridge')?.ipam.Config[0]?.Gateway ?? ''
-    return nameFiles(request, { host: hostFiles(), hostGateway })
+    return nameFiles(request, { host: hostFiles(), hostGateway, namesPath: (id) => this.#names.path(id) })
   }
 
   counters(netnsPath: string): InterfaceCounters {
@@ -191,6 +197,7 @@ export class ContainerNetworks implements Networks {
       .networks()
       .filter(({ id, name, driver }) => driver === 'bridge' && (!isPredefined(name) || used.has(id)))
     await this.#driver.recover(wanted)
+    this.#names.recover()
   }
 
   /** Optional, after `recover`: the default bridge and a namespace ahead of time, so that the first container is fast. */
@@ -211,6 +218,7 @@ export class ContainerNetworks implements Networks {
     for (const stored of this.#store.endpoints()) this.#driver.detach(stored)
     await this.#driver.destroy()
     this.#namespaces.destroy()
+    this.#names.destroy()
   }
 }
 
@@ -230,7 +238,7 @@ const textOf = (path: string): string | undefined => {
 /** Where systemd-resolved answers on 127.0.0.53, the servers it asks stand in a file of its own; systemd-resolved(8). */
 function hostFiles(): HostFiles {
   const resolver = textOf('/etc/resolv.conf') ?? ''
-  const { servers } = parseResolver(resolver)
+  const { servers } = parseResolvConf(resolver)
   const stub = servers.length === 1 && servers[0] === '127.0.0.53'
   return {
     hosts: textOf('/etc/hosts') ?? '',

@@ -1,9 +1,9 @@
 /** From what a client asks for to a network's definition. Pure but for random numbers; throws before anything is made. */
 import { randomBytes } from 'node:crypto'
+import { formatAddress, formatSubnet, overlaps, type Subnet } from '../base/address.ts'
 import { EngineError } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
 import { timestamp } from '../base/time.ts'
-import { formatAddress, formatSubnet, overlaps, type Subnet } from './address.ts'
 import { chooseSubnet } from './address-pools.ts'
 import { bridgeName } from './instance-names.ts'
 import type { CreateNetwork, IpamConfig, Network, NetworkDriver } from './network.ts'

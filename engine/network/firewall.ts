@@ -4,6 +4,8 @@
  * Nobody else's rules are touched. A forward chain of someone else that drops by policy (another container engine, ufw)
  * still drops after this table has accepted: nf_tables asks every chain of a hook, and a drop is final.
  */
+
+import { addressBytes, parseAddress, type Subnet } from '../base/address.ts'
 import type { NetlinkRequest } from '../kernel/netlink.ts'
 import {
   addChain,
@@ -35,7 +37,6 @@ import {
   trackingHas,
   verdict,
 } from '../kernel/nftables-expressions.ts'
-import { addressBytes, parseAddress, type Subnet } from './address.ts'
 
 export type FirewallNetwork = { bridge: string; subnets: readonly Subnet[]; internal: boolean; masquerade: boolean }
 

@@ -1,10 +1,19 @@
 /** /etc/hosts, /etc/hostname and /etc/resolv.conf of a container; wire facts 146–149. Pure: the host's files are handed in. */
-import { parseAddress } from './address.ts'
+import { parseAddress } from '../base/address.ts'
+import { resolverAddress } from '../resolver/redirect.ts'
+import { numericOption, parseResolvConf, type ResolvConf } from '../resolver/resolv-conf.ts'
+import type { ResolverConfig } from '../resolver/resolver-config.ts'
+import { isPredefined } from './define-network.ts'
+import { byGatewayPreference, gatewayEndpoints } from './gateway-choice.ts'
 import type { NameFiles } from './network.ts'
 
 export type HostFiles = { hosts: string; hostname: string; resolvConf: string }
+/** `resolver`: for a container whose names are served. */
+export type ContainerFiles = HostFiles & { resolver?: ResolverConfig }
 export type NameContext = {
   host: HostFiles
+  /** The file of a network's names. */
+  namesPath: (networkId: string) => string
   /** What `host-gateway` stands for. */
   hostGateway: string
 }
@@ -43,23 +52,6 @@ function hostsFile(request: NameFiles, context: NameContext): string {
   return [...localLines, ...localLines6, extra, ...own].join('')
 }
 
-type Resolver = { servers: string[]; search: string[]; options: string[] }
-
-/** resolv.conf(5): the last `search` or `domain` counts. */
-export function parseResolver(text: string): Resolver {
-  const resolver: Resolver = { servers: [], search: [], options: [] }
-  for (const raw of text.split('\n')) {
-    const [keyword, ...values] = raw
-      .replace(/[#;].*$/, '')
-      .trim()
-      .split(/\s+/)
-    if (keyword === 'nameserver' && values[0] !== undefined) resolver.servers.push(values[0])
-    else if (keyword === 'search' || keyword === 'domain') resolver.search = values
-    else if (keyword === 'options') resolver.options.push(...values)
-  }
-  return resolver
-}
-
 /** A server on the host's own loopback cannot be reached from a network of the container's own. */
 const isLoopback = (server: string): boolean => {
   const address = parseAddress(server.replace(/%.*$/, ''))
@@ -68,25 +60,68 @@ const isLoopback = (server: string): boolean => {
 
 const publicServers = ['8.8.8.8', '8.8.4.4']
 
+/** Names are served to containers on networks that somebody made; wire fact 146. */
+const servesNames = ({ endpoints }: NameFiles): boolean =>
+  endpoints.some(({ networkName }) => !isPredefined(networkName))
+
+function serversOf(request: NameFiles, host: ResolvConf): string[] {
+  if (servesNames(request)) return [resolverAddress]
+  if (request.dns.length > 0) return request.dns
+  const usable = request.hostNetwork ? host.servers : host.servers.filter((server) => !isLoopback(server))
+  return usable.length > 0 ? usable : publicServers
+}
+
+/** A name without a dot is asked for as it stands: here, that is where containers are. */
+function optionsOf(request: NameFiles, host: ResolvConf): string[] {
+  const options = request.dnsOptions.length > 0 ? request.dnsOptions : host.options
+  return servesNames(request) && numericOption(options, 'ndots') === undefined ? [...options, 'ndots:0'] : options
+}
+
 function resolverFile(request: NameFiles, hostText: string): string {
   const overridden = request.dns.length > 0 || request.dnsSearch.length > 0 || request.dnsOptions.length > 0
   if (request.hostNetwork && !overridden) return hostText
-  const host = parseResolver(hostText)
-  const usable = request.hostNetwork ? host.servers : host.servers.filter((server) => !isLoopback(server))
-  const inherited = usable.length > 0 ? usable : publicServers
-  const servers = request.dns.length > 0 ? request.dns : inherited
+  const host = parseResolvConf(hostText)
   const search = (request.dnsSearch.length > 0 ? request.dnsSearch : host.search).filter((domain) => domain !== '.')
-  const options = request.dnsOptions.length > 0 ? request.dnsOptions : host.options
+  const options = optionsOf(request, host)
   return [
     '# Written by Drydock when the container started; changes made here stay until it starts again.\n',
-    ...servers.map((server) => `nameserver ${server}\n`),
+    ...serversOf(request, host).map((server) => `nameserver ${server}\n`),
     ...(search.length > 0 ? [`search ${search.join(' ')}\n`] : []),
     ...(options.length > 0 ? [`options ${options.join(' ')}\n`] : []),
   ].join('')
 }
 
-export const nameFiles = (request: NameFiles, context: NameContext): HostFiles => ({
-  hosts: hostsFile(request, context),
-  hostname: `${request.hostname}\n`,
-  resolvConf: resolverFile(request, context.host.resolvConf),
-})
+/** Milliseconds for a server's answer, where no option says: two servers can be asked while a client waits its five seconds. */
+const usualPatience = 2500
+
+function resolverConfig(request: NameFiles, context: NameContext): ResolverConfig | undefined {
+  if (!servesNames(request)) return undefined
+  const ways = gatewayEndpoints(request.endpoints)
+  const versions = ([4, 6] as const).filter((version) => ways[version] !== undefined)
+  const timeout = numericOption(request.dnsOptions, 'timeout')
+  return {
+    networks: request.endpoints
+      .filter(({ networkName }) => !isPredefined(networkName))
+      .toSorted(byGatewayPreference)
+      .map(({ networkId, links }) => ({ names: context.namesPath(networkId), links })),
+    // Nothing leaves an internal network, questions included.
+    ...(versions.length === 0
+      ? {}
+      : { upstream: { ...(request.dns.length > 0 ? { servers: request.dns } : {}), machineFile, versions } }),
+    patience: timeout === undefined || timeout === 0 ? usualPatience : Math.min(timeout, 30) * 1000,
+    keepSingleLabels: (numericOption(request.dnsOptions, 'ndots') ?? 0) > 0,
+  }
+}
+
+/** Also where a resolver of the machine's own stands in it: that one is asked from the machine's network. */
+const machineFile = '/etc/resolv.conf'
+
+export function nameFiles(request: NameFiles, context: NameContext): ContainerFiles {
+  const resolver = resolverConfig(request, context)
+  return {
+    hosts: hostsFile(request, context),
+    hostname: `${request.hostname}\n`,
+    resolvConf: resolverFile(request, context.host.resolvConf),
+    ...(resolver === undefined ? {} : { resolver }),
+  }
+}

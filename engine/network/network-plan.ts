@@ -1,5 +1,5 @@
 /** What a network's definition means: addresses, gateway, options; and what is wrong with a request. Pure. */
-import { EngineError } from '../base/errors.ts'
+
 import {
   addressBits,
   contains,
@@ -10,7 +10,8 @@ import {
   parseAddress,
   parseSubnet,
   type Subnet,
-} from './address.ts'
+} from '../base/address.ts'
+import { EngineError } from '../base/errors.ts'
 import { chooseAddress } from './address-pools.ts'
 import type { InterfaceAddress } from './bridge.ts'
 import type { FirewallNetwork } from './firewall.ts'

@@ -22,8 +22,11 @@ const networkOf = (row: Row): StoredNetwork => ({
   bridge: String(row.bridge),
 })
 
+const laterFields: Partial<Endpoint> = { dnsNames: [], links: {}, gwPriority: 0 }
+
 const endpointOf = (row: Row): StoredEndpoint => ({
-  endpoint: JSON.parse(String(row.endpoint)) as Endpoint,
+  // Rows of older engines lack the fields that names came with.
+  endpoint: { ...laterFields, ...(JSON.parse(String(row.endpoint)) as Endpoint) },
   containerId: String(row.container),
   containerName: String(row.container_name),
   netnsPath: String(row.namespace),
@@ -107,6 +110,15 @@ export class NetworkStore {
       endpoint.ipAddress || null,
       endpoint.ipv6Address || null,
       JSON.stringify(endpoint),
+    )
+  }
+
+  renameEndpoint(endpoint: Endpoint, containerName: string): void {
+    this.#database.run(
+      'UPDATE network_endpoint SET container_name = ?, endpoint = ? WHERE id = ?',
+      containerName,
+      JSON.stringify(endpoint),
+      endpoint.endpointId,
     )
   }
 

@@ -1,4 +1,5 @@
 /** Container networks as the lifecycle sees them. */
+import type { ResolverConfig } from '../resolver/resolver-config.ts'
 
 export type NetworkDriver = 'bridge' | 'host' | 'null'
 
@@ -38,6 +39,12 @@ export type EndpointRequest = {
   ipv6Address?: string
   macAddress?: string
   aliases?: string[]
+  /** What others on the network call it, the name that its address leads back to first. */
+  dnsNames?: string[]
+  /** Its own names for others: alias → name on the network. */
+  links?: Record<string, string>
+  /** The endpoint with the highest has the container's default route. */
+  gwPriority?: number
   ports?: PortMap
   exposedPorts?: string[]
   publishAllPorts?: boolean
@@ -56,6 +63,9 @@ export type Endpoint = {
   ipv6PrefixLength: number
   ipv6Gateway: string
   aliases: string[]
+  dnsNames: string[]
+  links: Record<string, string>
+  gwPriority: number
   /** As bound: wire fact 152. */
   ports: PortMap
 }
@@ -103,8 +113,10 @@ export type Networks = {
   attach(request: EndpointRequest): Promise<Endpoint>
   /** Gives back address, link and ports; missing is fine. Works when the namespace is gone. */
   detach(containerId: string, networkId?: string): Promise<void>
-  /** /etc/hosts, /etc/hostname and /etc/resolv.conf for a container's endpoints. */
-  files(request: NameFiles): { hosts: string; hostname: string; resolvConf: string }
+  /** A container of another name: live for whoever asks. */
+  rename(containerId: string, containerName: string, dnsNames: (endpoint: Endpoint) => string[]): Endpoint[]
+  /** /etc/hosts, /etc/hostname and /etc/resolv.conf for a container's endpoints, and what its resolver works by. */
+  files(request: NameFiles): { hosts: string; hostname: string; resolvConf: string; resolver?: ResolverConfig }
   counters(netnsPath: string): InterfaceCounters
   /** A TCP connection to 127.0.0.1:port as seen inside the namespace. */
   dial(netnsPath: string, port: number): Promise<import('node:net').Socket>

@@ -3,10 +3,10 @@
  * the port and we are refused one that another process has; wire fact 152.
  */
 import { closeSync } from 'node:fs'
+import { addressBytes, parseAddress } from '../base/address.ts'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { bindSocket } from '../kernel/network-socket.ffi.ts'
-import { addressBytes, parseAddress } from './address.ts'
 import type { PublishedPort } from './firewall.ts'
 import type { PortBinding, PortMap } from './network.ts'
 import { proxyDatagrams, proxyStream } from './port-proxy.ts'

@@ -22,6 +22,7 @@ export type ShimRequest =
   | { op: 'pause' }
   | { op: 'resume' }
   | { op: 'update'; resources: OciResources }
+  | { op: 'serve-names' }
   | { op: 'release' }
 
 export type RequestFrame = ShimRequest & { number: number }

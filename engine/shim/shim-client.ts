@@ -176,6 +176,10 @@ export class ShimClient implements Shim {
     await this.#ask({ op: 'update', resources })
   }
 
+  async serveNames(): Promise<void> {
+    await this.#ask({ op: 'serve-names' })
+  }
+
   async release(): Promise<void> {
     if (this.#ended) return
     await this.#ask({ op: 'release' }).catch(() => undefined)

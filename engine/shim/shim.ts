@@ -85,6 +85,11 @@ export type Shim = {
   pause(): Promise<void>
   resume(): Promise<void>
   update(resources: OciResources): Promise<void>
+  /**
+   * Answers the container's questions about names from now on, by the directory's resolver.json. A container that has
+   * that file when it starts gets it unasked.
+   */
+  serveNames(): Promise<void>
   /** Resolves once, also when it has ended before; output is in the log by then. */
   readonly exited: Promise<ProcessExit>
   execExited(execId: string): Promise<ProcessExit>

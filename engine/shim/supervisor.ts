@@ -2,7 +2,7 @@
  * The shim: the process that stands between the daemon and one container. It makes the container, owns its streams and
  * log, keeps its exit code, and goes on when the daemon does not. Runs in a process forked out of the spawner.
  */
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
@@ -12,6 +12,8 @@ import { isErrno } from '../kernel/libc.ffi.ts'
 import { type ChildExit, currentPid, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { accept } from '../kernel/unix-socket.ffi.ts'
+import { NameServer } from '../resolver/name-server.ts'
+import { resolverConfigName } from '../resolver/resolver-config.ts'
 import { type CreatedProcess, createContainer } from '../runtime/create.ts'
 import { joinContainer } from '../runtime/exec.ts'
 import type { LoadSeccomp } from '../runtime/request.ts'
@@ -65,6 +67,7 @@ export class Supervisor implements ConnectionOwner {
   readonly #execs = new Map<string, Supervised>()
   readonly #controls = new Set<Connection>()
   readonly #attached = new Map<Connection, ProcessIo>()
+  #names: NameServer | undefined
 
   constructor(options: SupervisorOptions) {
     this.#options = options
@@ -169,6 +172,9 @@ export class Supervisor implements ConnectionOwner {
       case 'update':
         this.#cgroup.apply(frame.resources)
         return {}
+      case 'serve-names':
+        this.#serveNames()
+        return {}
       case 'release':
         return {}
     }
@@ -212,6 +218,7 @@ export class Supervisor implements ConnectionOwner {
       throw new EngineError('conflict', `container ${this.#config.id} is not waiting to be started`)
     const start = performance.timeOrigin + performance.now()
     try {
+      if (existsSync(join(this.#options.directory, resolverConfigName))) this.#serveNames()
       process.start()
     } catch (error) {
       // The process was reaped where it failed; what it had is given back here.
@@ -222,6 +229,13 @@ export class Supervisor implements ConnectionOwner {
     }
     this.#init.started = true
     return { spans: [{ layer: 'kernel', name: 'execve', start, end: performance.timeOrigin + performance.now() }] }
+  }
+
+  #serveNames(): void {
+    const path = this.#spec.linux?.namespaces?.find(({ type }) => type === 'network')?.path
+    if (path === undefined)
+      throw new EngineError('invalid', 'the container has no network of its own to serve names in')
+    this.#names ??= new NameServer(this.#loop, this.#options.directory, path)
   }
 
   #exec({ execId, process, openStdin, detached, consoleSize, timeout }: ExecRequest): ShimAnswer {
@@ -313,6 +327,7 @@ export class Supervisor implements ConnectionOwner {
     const exitedAt = timestamp()
     const oomKilled = this.#endGroup()
     close(this.#init.process!.pidfd)
+    this.#names?.[Symbol.dispose]()
     this.#init.io.drain(execPatience, () => {
       const exit = { exitCode: child.exitCode, exitedAt, oomKilled }
       this.#log?.[Symbol.dispose]()

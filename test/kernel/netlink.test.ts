@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { closeSync } from 'node:fs'
 import { test } from 'node:test'
+import { parseSubnet } from '../../engine/base/address.ts'
 import { isErrno } from '../../engine/kernel/libc.ffi.ts'
 import {
   inNetworkNamespace,
@@ -25,7 +26,6 @@ import {
 } from '../../engine/kernel/nftables.ts'
 import { interfaceIs, verdict } from '../../engine/kernel/nftables-expressions.ts'
 import * as route from '../../engine/kernel/route-messages.ts'
-import { parseSubnet } from '../../engine/network/address.ts'
 import { tableRequests } from '../../engine/network/firewall.ts'
 
 const skip = process.getuid?.() !== 0 && 'needs root'

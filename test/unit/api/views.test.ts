@@ -59,6 +59,9 @@ const endpoint: Container['endpoints'][number] = {
   ipv6PrefixLength: 0,
   ipv6Gateway: '',
   aliases: [],
+  dnsNames: [],
+  links: {},
+  gwPriority: 0,
   ports: { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }], '81/udp': null },
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { parseAddress, parseSubnet } from '../../../engine/base/address.ts'
 import { type ErrorKind, isKind } from '../../../engine/base/errors.ts'
-import { parseAddress, parseSubnet } from '../../../engine/network/address.ts'
 import { defineNetwork, predefinedNetworks } from '../../../engine/network/define-network.ts'
 import { instanceNames, randomMac } from '../../../engine/network/instance-names.ts'
 import type { CreateNetwork } from '../../../engine/network/network.ts'

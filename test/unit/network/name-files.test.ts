@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nameFiles, parseResolver } from '../../../engine/network/name-files.ts'
+import { nameFiles } from '../../../engine/network/name-files.ts'
 import type { Endpoint, NameFiles } from '../../../engine/network/network.ts'
 
 const endpoint: Endpoint = {
@@ -16,6 +16,9 @@ const endpoint: Endpoint = {
   ipv6PrefixLength: 0,
   ipv6Gateway: '',
   aliases: [],
+  dnsNames: [],
+  links: {},
+  gwPriority: 0,
   ports: {},
 }
 
@@ -33,7 +36,11 @@ const request: NameFiles = {
 const files = (change: Partial<NameFiles>, resolvConf = 'nameserver 192.0.2.53\nsearch corp.example\n') =>
   nameFiles(
     { ...request, ...change },
-    { host: { hosts: '10.9.9.9 machine', hostname: 'machine', resolvConf }, hostGateway: '172.17.0.1' },
+    {
+      host: { hosts: '10.9.9.9 machine', hostname: 'machine', resolvConf },
+      hostGateway: '172.17.0.1',
+      namesPath: (id) => `/run/names/${id}`,
+    },
   )
 
 const settings = (text: string): string[] => text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
@@ -92,12 +99,4 @@ test("resolv.conf: what the container asks for replaces the machine's; a dot sea
 test('resolv.conf: the host network keeps the file to the byte', () => {
   const text = '# mine\nnameserver 127.0.0.53\n'
   assert.equal(files({ hostNetwork: true }, text).resolvConf, text)
-})
-
-test('resolv.conf(5): comments and the last search or domain', () => {
-  assert.deepEqual(parseResolver('; x\nsearch a\ndomain b # c\n  nameserver\t1.1.1.1  \nnameserver\n'), {
-    servers: ['1.1.1.1'],
-    search: ['b'],
-    options: [],
-  })
 })

@@ -1,6 +1,6 @@
 /** IP addresses and subnets as numbers. Pure. */
 import { isIPv4, isIPv6 } from 'node:net'
-import { EngineError } from '../base/errors.ts'
+import { EngineError } from './errors.ts'
 
 export type IpVersion = 4 | 6
 export type IpAddress = { readonly version: IpVersion; readonly value: bigint }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isKind } from '../../../engine/base/errors.ts'
 import {
   addressBytes,
   addressFromBytes,
@@ -10,7 +9,8 @@ import {
   overlaps,
   parseAddress,
   parseSubnet,
-} from '../../../engine/network/address.ts'
+} from '../../../engine/base/address.ts'
+import { isKind } from '../../../engine/base/errors.ts'
 import { chooseAddress, chooseSubnet } from '../../../engine/network/address-pools.ts'
 
 for (const [text, canonical] of [

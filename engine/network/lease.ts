@@ -1,0 +1,81 @@
+/** An endpoint's identity on its network: interface name, addresses, hardware address; rows of the store, not yet the kernel. */
+import { formatAddress, type IpVersion, parseAddress } from '../base/address.ts'
+import { EngineError } from '../base/errors.ts'
+import { newId } from '../base/identifier.ts'
+import { randomMac } from './instance-names.ts'
+import type { Endpoint, EndpointRequest } from './network.ts'
+import { leaseAddress, spaceOf } from './network-plan.ts'
+import type { NetworkStore, StoredNetwork } from './network-store.ts'
+
+/** Without addresses and interface: what host and none have, too. */
+export const plainEndpoint = (network: StoredNetwork, request: EndpointRequest): Endpoint => ({
+  networkId: network.id,
+  networkName: network.name,
+  endpointId: newId(),
+  interfaceName: '',
+  macAddress: '',
+  ipAddress: '',
+  prefixLength: 0,
+  gateway: '',
+  ipv6Address: '',
+  ipv6PrefixLength: 0,
+  ipv6Gateway: '',
+  aliases: request.aliases ?? [],
+  dnsNames: request.dnsNames ?? [],
+  links: request.links ?? {},
+  gwPriority: request.gwPriority ?? 0,
+  ports: {},
+})
+
+/** Throws invalid or forbidden in Docker's words. Precondition: a transaction, which the caller ends with the row. */
+export function leaseEndpoint(store: NetworkStore, network: StoredNetwork, request: EndpointRequest): Endpoint {
+  const v4 = leaseFamily(store, network, { version: 4, wanted: request.ipv4Address })
+  const v6 = leaseFamily(store, network, { version: 6, wanted: request.ipv6Address })
+  const used = new Set(
+    store.endpoints({ container: request.containerId }).map(({ endpoint }) => endpoint.interfaceName),
+  )
+  let number = 0
+  while (used.has(`eth${number}`)) number += 1
+  return {
+    ...plainEndpoint(network, request),
+    interfaceName: `eth${number}`,
+    macAddress: checkedMac(request.macAddress) ?? randomMac(),
+    ipAddress: v4?.address ?? '',
+    prefixLength: v4?.prefixLength ?? 0,
+    gateway: v4?.gateway ?? '',
+    ipv6Address: v6?.address ?? '',
+    ipv6PrefixLength: v6?.prefixLength ?? 0,
+    ipv6Gateway: v6?.gateway ?? '',
+  }
+}
+
+type Family = { version: IpVersion; wanted: string | undefined }
+
+function leaseFamily(store: NetworkStore, network: StoredNetwork, { version, wanted }: Family) {
+  const space = spaceOf(network, version)
+  if (space === undefined) {
+    if (wanted === undefined || wanted === '') return undefined
+    throw new EngineError('invalid', `network ${network.name} has no IPv${version} subnet for address ${wanted}`)
+  }
+  const taken = store
+    .endpoints({ network: network.id })
+    .map(({ endpoint }) => parseAddress(version === 4 ? endpoint.ipAddress : endpoint.ipv6Address)?.value)
+  const address = leaseAddress(network, space, {
+    wanted,
+    taken: new Set(taken.filter((value) => value !== undefined)),
+    last: store.lastAddresses(network.id)[version],
+  })
+  const text = formatAddress(address)
+  if (!wanted) store.noteLastAddress(network.id, version, text)
+  const gateway = network.internal ? '' : formatAddress(space.gateway)
+  return { address: text, prefixLength: space.subnet.prefixLength, gateway }
+}
+
+function checkedMac(text: string | undefined): string | undefined {
+  if (text === undefined || text === '') return undefined
+  const match = /^(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(text)
+  // The lowest bit of the first byte marks a group of stations: no link may carry such an address.
+  if (!match || (Number.parseInt(text.slice(0, 2), 16) & 1) === 1)
+    throw new EngineError('invalid', `invalid MAC address: ${text}`)
+  return text.toLowerCase().replaceAll('-', ':')
+}
