@@ -1,6 +1,7 @@
 /** Parts of Docker's API for what a single machine does not have; clients ask and must get an answer. */
 import { EngineError } from '../base/errors.ts'
 import { json } from './answer.ts'
+import { byName } from './query.schema.ts'
 import type { Method, Route } from './route.ts'
 import { route } from './route.ts'
 
@@ -25,6 +26,8 @@ const swarm: Route[] = [
     refusing('POST', `/swarm/${verb}`, 'not-implemented', 'this engine is one machine: it cannot be part of a swarm'),
   ),
   ...['leave', 'update', 'unlock'].map((verb) => refusing('POST', `/swarm/${verb}`, 'unavailable', notManager)),
+  refusing('PUT', '/volumes/{name}', 'unavailable', notManager),
+  ...['services', 'tasks'].map((kind) => refusing('GET', `/${kind}/{id}/logs`, 'unavailable', notManager)),
   ...kinds.flatMap((kind) => [
     refusing('GET', `/${kind}`, 'unavailable', notManager),
     refusing('POST', `/${kind}/create`, 'unavailable', notManager),
@@ -36,22 +39,33 @@ const swarm: Route[] = [
 
 const noPlugins = 'plugins are not offered: this engine loads no code of others'
 
+const missingPlugin = (method: Method, path: string): Route =>
+  route({
+    method,
+    path,
+    params: byName,
+    handle: (_engine, { params }) => {
+      throw new EngineError('not-found', `plugin "${params.name}" not found`)
+    },
+  })
+
 const plugins: Route[] = [
   route({ method: 'GET', path: '/plugins', handle: () => json([]) }),
   refusing('GET', '/plugins/privileges', 'not-implemented', noPlugins),
   refusing('POST', '/plugins/pull', 'not-implemented', noPlugins),
   refusing('POST', '/plugins/create', 'not-implemented', noPlugins),
-  route({
-    method: 'GET',
-    path: '/plugins/{name}/json',
-    handle: () => {
-      throw new EngineError('not-found', 'plugin not found: this engine has none')
-    },
-  }),
-  refusing('DELETE', '/plugins/{name}', 'not-implemented', noPlugins),
-  ...['enable', 'disable', 'upgrade', 'push', 'set'].map((verb) =>
-    refusing('POST', `/plugins/{name}/${verb}`, 'not-implemented', noPlugins),
-  ),
+  missingPlugin('GET', '/plugins/{name}/json'),
+  missingPlugin('DELETE', '/plugins/{name}'),
+  ...['enable', 'disable', 'upgrade', 'push', 'set'].map((verb) => missingPlugin('POST', `/plugins/{name}/${verb}`)),
 ]
 
-export const absentRoutes: readonly Route[] = [...swarm, ...plugins]
+const notExperimental =
+  'checkpoints are an experimental feature, which is disabled by default: this engine does not offer it'
+
+const checkpoints: Route[] = [
+  refusing('GET', '/containers/{id}/checkpoints', 'not-implemented', notExperimental),
+  refusing('POST', '/containers/{id}/checkpoints', 'not-implemented', notExperimental),
+  refusing('DELETE', '/containers/{id}/checkpoints/{checkpoint}', 'not-implemented', notExperimental),
+]
+
+export const absentRoutes: readonly Route[] = [...swarm, ...plugins, ...checkpoints]

@@ -29,6 +29,11 @@ const states = ['created', 'restarting', 'running', 'removing', 'paused', 'exite
 /** What containers are created from, as far as the `ancestor` filter asks: reference → image id, undefined for none. */
 export type ImageIdOf = (reference: string) => string | undefined
 
+/** The name of a network by its name, id or the beginning of one; undefined for none. */
+export type NetworkNameOf = (reference: string) => string | undefined
+
+export type Lookups = { imageIdOf: ImageIdOf; networkNameOf: NetworkNameOf }
+
 export type ListQuery = { all: boolean; limit: number | undefined; filters: Filters }
 
 /** `80`, `80/tcp`, `80-90/udp` against a port and protocol. */
@@ -55,8 +60,12 @@ const matchesPublished = (value: string, container: Container): boolean =>
     )
   })
 
-const matchesNetwork = (value: string, container: Container): boolean =>
-  Object.entries(container.networks).some(([name, { NetworkID = '' }]) => name === value || NetworkID.startsWith(value))
+function matchesNetwork(value: string, container: Container, networkNameOf: NetworkNameOf): boolean {
+  const wanted = networkNameOf(value)
+  return Object.entries(container.networks).some(
+    ([name, { NetworkID = '' }]) => name === value || name === wanted || (NetworkID !== '' && NetworkID === value),
+  )
+}
 
 const matchesVolume = (value: string, container: Container): boolean =>
   container.mounts.some((mount) => mount.Name === value || mount.Destination === value)
@@ -72,7 +81,7 @@ function validate(filters: Filters): void {
 }
 
 /** Containers as `GET /containers/json` lists them. `status` and `limit` include stopped ones. */
-export function listed(containers: Containers, query: ListQuery, imageIdOf: ImageIdOf): Container[] {
+export function listed(containers: Containers, query: ListQuery, lookups: Lookups): Container[] {
   const { filters } = query
   validate(filters)
   const limit = query.limit !== undefined && query.limit > 0 ? query.limit : undefined
@@ -91,11 +100,14 @@ export function listed(containers: Containers, query: ListQuery, imageIdOf: Imag
     filters.any('exited', (value) => container.run.state === 'exited' && container.run.exitCode === Number(value)) &&
     filters.pattern('name', [container.name, `/${container.name}`]) &&
     filters.pattern('id', [container.id]) &&
-    filters.any('ancestor', (value) => imageIdOf(value) === container.imageId || container.config.Image === value) &&
+    filters.any(
+      'ancestor',
+      (value) => lookups.imageIdOf(value) === container.imageId || container.config.Image === value,
+    ) &&
     filters.any('health', (value) => value === (container.run.health?.status ?? 'none')) &&
     filters.any('is-task', (value) => /^(0|f|false)$/i.test(value)) &&
     filters.any('isolation', (value) => value === 'default' || value === '') &&
-    filters.any('network', (value) => matchesNetwork(value, container)) &&
+    filters.any('network', (value) => matchesNetwork(value, container, lookups.networkNameOf)) &&
     filters.any('volume', (value) => matchesVolume(value, container)) &&
     filters.any('expose', (value) => matchesExposed(value, container)) &&
     filters.any('publish', (value) => matchesPublished(value, container)) &&

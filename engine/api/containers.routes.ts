@@ -7,6 +7,7 @@ import { inspectView, summaryView } from './container-view.ts'
 import { createContainerBody, updateBody } from './containers.schema.ts'
 import type { Engine } from './engine.ts'
 import { invalid } from './errors.ts'
+import { pruneOnce } from './prune-once.ts'
 import { byId, cells, filters, flag, integer, word } from './query.schema.ts'
 import { route } from './route.ts'
 
@@ -14,6 +15,14 @@ import { route } from './route.ts'
 export function imageIdOf(engine: Engine, reference: string): string | undefined {
   try {
     return engine.images.get(reference).id
+  } catch {
+    return undefined
+  }
+}
+
+function networkNameOf(engine: Engine, reference: string): string | undefined {
+  try {
+    return engine.networks.get(reference).name
   } catch {
     return undefined
   }
@@ -28,7 +37,10 @@ const list = route({
   path: '/containers/json',
   query: z.object({ all: flag, limit: integer, size: flag, filters }),
   handle: async (engine, { query }) => {
-    const found = listed(engine.containers, query, (reference) => imageIdOf(engine, reference))
+    const found = listed(engine.containers, query, {
+      imageIdOf: (reference) => imageIdOf(engine, reference),
+      networkNameOf: (reference) => networkNameOf(engine, reference),
+    })
     const now = Date.now()
     const summaries = found.map(async (container) => {
       const summary = summaryView(container, imageNameOf(engine, container), now)
@@ -136,10 +148,9 @@ const prune = route({
   path: '/containers/prune',
   query: z.object({ filters: filters.transform((value) => value.only('label', 'label!', 'until')) }),
   handle: async (engine, { query }) => {
-    const pruned = await engine.containers.prune({
-      filter: (container) =>
-        query.filters.labels(container.config.Labels ?? {}) && query.filters.olderThanUntil(container.created),
-    })
+    const filter = (container: Container): boolean =>
+      query.filters.labels(container.config.Labels ?? {}) && query.filters.olderThanUntil(container.created)
+    const pruned = await pruneOnce(engine, 'container', () => engine.containers.prune({ filter }))
     return json({ ContainersDeleted: pruned.ids.length === 0 ? null : pruned.ids, SpaceReclaimed: pruned.bytes })
   },
 })

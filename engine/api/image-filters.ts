@@ -26,6 +26,8 @@ function matchesReference(glob: string, image: Image): boolean {
   })
 }
 
+const oldest = '0001-01-01T00:00:00Z'
+
 const isDangling = (image: Image): boolean => image.tags.length === 0
 
 /** @param get throws not-found for what `before` and `since` name */
@@ -39,13 +41,15 @@ export function listedImages(images: Image[], filters: Filters, get: (reference:
   }
   const before = bound('before')
   const since = bound('since')
-  return images.filter(
+  const chosen = images.filter(
     (image) =>
       (dangling === undefined || dangling === isDangling(image)) &&
       (before === undefined || created(image) < before) &&
       (since === undefined || created(image) > since) &&
       filters.any('reference', (glob) => matchesReference(glob, image)) &&
       filters.labels(image.config.config?.Labels ?? {}) &&
-      filters.olderThanUntil(created(image) || '0001-01-01T00:00:00Z'),
+      filters.olderThanUntil(created(image) || oldest),
   )
+  // Newest first, as dockerd lists them.
+  return chosen.toSorted((one, other) => Date.parse(created(other) || oldest) - Date.parse(created(one) || oldest))
 }

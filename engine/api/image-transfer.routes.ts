@@ -5,6 +5,7 @@ import { type Answer, bytes, json, progress, type WriteLine } from './answer.ts'
 import { decompressed } from './compressed-body.ts'
 import type { Engine } from './engine.ts'
 import { invalid } from './errors.ts'
+import { platform, platforms, platformText, requirePlatform, type WantedPlatform } from './image-platform.ts'
 import { joinReference } from './images.routes.ts'
 import { byName, flagOn, word, words } from './query.schema.ts'
 import { authBody, authOption } from './registry-auth.ts'
@@ -79,27 +80,33 @@ const push = route({
   method: 'POST',
   path: '/images/{name}/push',
   params: byName,
-  query: z.object({ tag: word }),
+  query: z.object({ tag: word, platform }),
   handle: (engine, { params, query, request }) =>
     progress(async (write, signal) => {
+      const name = joinReference(params.name, query.tag)
+      if (query.platform !== undefined) requirePlatform(engine.images.get(name), query.platform, name)
       const auth = authOption(request.headers['x-registry-auth'])
-      await engine.images.push(joinReference(params.name, query.tag), { ...auth, progress: reporter(write), signal })
+      await engine.images.push(name, { ...auth, progress: reporter(write), signal })
     }),
 })
 
 const load = route({
   method: 'POST',
   path: '/images/load',
-  query: z.object({ quiet: flagOn }),
+  query: z.object({ quiet: flagOn, platform: platforms }),
   body: 'raw',
   handle: (engine, { query, request }) =>
     progress(async (write, signal) => {
+      const [wanted, ...more] = query.platform.map(platformText)
+      if (more.length > 0) throw invalid('an image is kept for one platform here: ask for one')
       const archive = await decompressed(request.stream)
-      await engine.images.load(archive, { quiet: query.quiet, progress: reporter(write), signal })
+      const options = { quiet: query.quiet, progress: reporter(write), signal }
+      await engine.images.load(archive, { ...options, ...(wanted === undefined ? {} : { platform: wanted }) })
     }),
 })
 
-const saved = async (engine: Engine, names: string[]): Promise<Answer> => {
+const saved = async (engine: Engine, names: string[], wanted: readonly WantedPlatform[]): Promise<Answer> => {
+  for (const name of names) for (const one of wanted) requirePlatform(engine.images.get(name), one, name)
   const stream = await engine.images.save(names)
   return bytes(stream as import('node:stream').Readable, 'application/x-tar')
 }
@@ -107,11 +114,11 @@ const saved = async (engine: Engine, names: string[]): Promise<Answer> => {
 const saveMany = route({
   method: 'GET',
   path: '/images/get',
-  query: z.object({ names: words }),
+  query: z.object({ names: words, platform: platforms }),
   handle: (engine, { query }) => {
     const names = query.names.flatMap((text) => text.split(',')).filter((name) => name !== '')
     if (names.length === 0) throw invalid('no images to save: the parameter names is empty')
-    return saved(engine, names)
+    return saved(engine, names, query.platform)
   },
 })
 
@@ -119,7 +126,8 @@ const saveOne = route({
   method: 'GET',
   path: '/images/{name}/get',
   params: byName,
-  handle: (engine, { params }) => saved(engine, [params.name]),
+  query: z.object({ platform: platforms }),
+  handle: (engine, { params, query }) => saved(engine, [params.name], query.platform),
 })
 
 const auth = route({
@@ -132,4 +140,19 @@ const auth = route({
   },
 })
 
-export const imageTransferRoutes = [create, push, load, saveMany, saveOne, auth]
+/** What the registry has, without pulling it. */
+const distribution = route({
+  method: 'GET',
+  path: '/distribution/{name}/json',
+  params: byName,
+  handle: async (engine, { params, request }) => {
+    const options = { ...authOption(request.headers['x-registry-auth']), signal: request.signal }
+    const { descriptor, platforms: found } = await engine.images.remote(params.name, options)
+    return json({
+      Descriptor: descriptor,
+      Platforms: found.map(({ variant, ...rest }) => (variant === '' ? rest : { ...rest, variant })),
+    })
+  },
+})
+
+export const imageTransferRoutes = [create, push, load, saveMany, saveOne, auth, distribution]

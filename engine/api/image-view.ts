@@ -1,21 +1,45 @@
 /** Images as clients see them: domain → wire, nothing else. */
-import type { Image } from '../images/image.ts'
-import type { ImageInspect, ImageSummary } from './contract/docker-store.ts'
+import type { Image, LocalManifest } from '../images/image.ts'
+import type { ImageInspect, ImageManifest, ImageSummary } from './contract/docker-store.ts'
 
 /** An image without a creation time is as old as can be. */
 const createdOf = (image: Image): string => image.config.created ?? '0001-01-01T00:00:00Z'
 
-/** @param containers how many were made of it; -1 is not counted */
-export const imageSummary = (image: Image, containers: number): ImageSummary => ({
+/**
+ * @param containers how many were made of it; -1 is not counted
+ * @param sharedSize bytes of layers that others stand on, too; -1 is not counted
+ */
+export const imageSummary = (image: Image, containers: number, sharedSize = -1): ImageSummary => ({
   Id: image.id,
   ParentId: '',
   RepoTags: image.tags,
   RepoDigests: image.digests,
   Created: image.config.created === undefined ? 0 : Math.floor(Date.parse(image.config.created) / 1000),
   Size: image.size,
-  SharedSize: -1,
+  SharedSize: sharedSize,
   Containers: containers,
   Labels: image.config.config?.Labels ?? null,
+})
+
+export const imageManifest = (
+  { config, size }: Image,
+  manifest: LocalManifest,
+  containers: readonly string[],
+): ImageManifest => ({
+  ID: manifest.digest,
+  Descriptor: { mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.size },
+  Available: true,
+  Size: { Content: manifest.content, Total: manifest.content + size },
+  Kind: 'image',
+  ImageData: {
+    Platform: {
+      architecture: config.architecture,
+      os: config.os,
+      ...(config.variant === undefined ? {} : { variant: config.variant }),
+    },
+    Containers: [...containers],
+    Size: { Unpacked: size },
+  },
 })
 
 export const imageInspect = (image: Image): ImageInspect => ({

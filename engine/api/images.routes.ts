@@ -1,31 +1,46 @@
 /** Images: what there is, and what can be done to one that is here. */
 import { z } from 'zod'
 import { EngineError } from '../base/errors.ts'
+import type { Image } from '../images/image.ts'
 import { empty, json } from './answer.ts'
 import { changed } from './commit-changes.ts'
 import { commitBody } from './containers.schema.ts'
+import type { ImageManifest } from './contract/docker-store.ts'
 import type { Engine } from './engine.ts'
 import { invalid } from './errors.ts'
 import { listedImages } from './image-filters.ts'
-import { imageInspect, imageSummary } from './image-view.ts'
+import { platform, platforms, requirePlatform } from './image-platform.ts'
+import { imageInspect, imageManifest, imageSummary } from './image-view.ts'
+import { pruneOnce } from './prune-once.ts'
 import { byName, filters, flag, flagOn, word, words } from './query.schema.ts'
 import { route } from './route.ts'
 
-/** Containers by image id. */
-function containerCounts(engine: Engine): Map<string, number> {
-  const counts = new Map<string, number>()
-  for (const { imageId } of engine.containers.list()) counts.set(imageId, (counts.get(imageId) ?? 0) + 1)
-  return counts
+/** Ids of containers by image id. */
+function containersByImage(engine: Engine): Map<string, string[]> {
+  const users = new Map<string, string[]>()
+  for (const { id, imageId } of engine.containers.list()) users.set(imageId, [...(users.get(imageId) ?? []), id])
+  return users
+}
+
+/** An image here has one manifest, or none: `host`. */
+async function manifestsOf(engine: Engine, image: Image, users: readonly string[]): Promise<ImageManifest[]> {
+  const manifest = await engine.images.manifest(image)
+  return manifest === undefined ? [] : [imageManifest(image, manifest, users)]
 }
 
 const list = route({
   method: 'GET',
   path: '/images/json',
   query: z.object({ all: flag, filters, 'shared-size': flag, digests: flag, manifests: flag }),
-  handle: (engine, { query }) => {
+  handle: async (engine, { query }) => {
     const found = listedImages(engine.images.list(), query.filters, (reference) => engine.images.get(reference))
-    const counts = containerCounts(engine)
-    return json(found.map((image) => imageSummary(image, counts.get(image.id) ?? 0)))
+    const users = containersByImage(engine)
+    const shared = query['shared-size'] ? engine.images.layerUse().shared : undefined
+    const summaries = found.map(async (image) => ({
+      ...imageSummary(image, users.get(image.id)?.length ?? 0, shared?.get(image.id)),
+      ...(query.manifests ? { Manifests: await manifestsOf(engine, image, users.get(image.id) ?? []) } : {}),
+    }))
+    return json(await Promise.all(summaries))
   },
 })
 
@@ -33,14 +48,28 @@ const inspect = route({
   method: 'GET',
   path: '/images/{name}/json',
   params: byName,
-  handle: (engine, { params }) => json(imageInspect(engine.images.get(params.name))),
+  query: z.object({ manifests: flag, platform }),
+  handle: async (engine, { params, query }) => {
+    if (query.manifests && query.platform !== undefined)
+      throw invalid('conflicting options: manifests and platform options cannot both be set')
+    const image = engine.images.get(params.name)
+    requirePlatform(image, query.platform, params.name)
+    const view = imageInspect(image)
+    if (!query.manifests) return json(view)
+    const users = containersByImage(engine).get(image.id) ?? []
+    return json({ ...view, Manifests: await manifestsOf(engine, image, users) })
+  },
 })
 
 const history = route({
   method: 'GET',
   path: '/images/{name}/history',
   params: byName,
-  handle: (engine, { params }) => json(engine.images.history(params.name)),
+  query: z.object({ platform }),
+  handle: (engine, { params, query }) => {
+    requirePlatform(engine.images.get(params.name), query.platform, params.name)
+    return json(engine.images.history(params.name))
+  },
 })
 
 /** `repo` and `tag` as one reference; empty repo: none. */
@@ -65,9 +94,11 @@ const remove = route({
   method: 'DELETE',
   path: '/images/{name}',
   params: byName,
-  query: z.object({ force: flag, noprune: flag }),
-  handle: async (engine, { params, query }) =>
-    json(await engine.images.remove(params.name, { force: query.force, prune: !query.noprune })),
+  query: z.object({ force: flag, noprune: flag, platforms }),
+  handle: async (engine, { params, query }) => {
+    for (const one of query.platforms) requirePlatform(engine.images.get(params.name), one, params.name)
+    return json(await engine.images.remove(params.name, { force: query.force, prune: !query.noprune }))
+  },
 })
 
 const prune = route({
@@ -75,12 +106,11 @@ const prune = route({
   path: '/images/prune',
   query: z.object({ filters: filters.transform((value) => value.only('dangling', 'label', 'label!', 'until')) }),
   handle: async (engine, { query }) => {
-    const pruned = await engine.images.prune({
-      dangling: query.filters.boolean('dangling') ?? true,
-      filter: (image) =>
-        query.filters.labels(image.config.config?.Labels ?? {}) &&
-        query.filters.olderThanUntil(image.config.created ?? '0001-01-01T00:00:00Z'),
-    })
+    const dangling = query.filters.boolean('dangling') ?? true
+    const filter = (image: Image): boolean =>
+      query.filters.labels(image.config.config?.Labels ?? {}) &&
+      query.filters.olderThanUntil(image.config.created ?? '0001-01-01T00:00:00Z')
+    const pruned = await pruneOnce(engine, 'image', () => engine.images.prune({ dangling, filter }))
     return json({ ImagesDeleted: pruned.deleted.length === 0 ? null : pruned.deleted, SpaceReclaimed: pruned.bytes })
   },
 })
@@ -122,6 +152,14 @@ const commit = route({
         ...(query.repo === '' ? {} : { reference: joinReference(query.repo, query.tag) }),
         ...(query.author === '' ? {} : { author: query.author }),
         ...(query.comment === '' ? {} : { comment: query.comment }),
+      })
+      engine.events.emit('container', 'commit', container.id, {
+        ...container.config.Labels,
+        comment: query.comment,
+        image: container.config.Image,
+        imageID: image.id,
+        imageRef: joinReference(query.repo, query.tag),
+        name: container.name,
       })
       return json({ Id: image.id }, 201)
     } finally {

@@ -8,6 +8,7 @@ import type { Network as WireNetwork } from './contract/docker-store.ts'
 import type { Engine } from './engine.ts'
 import { invalid } from './errors.ts'
 import type { Filters } from './filters.ts'
+import { pruneOnce } from './prune-once.ts'
 import { byId, filters, goObject, optionalFlag, optionalMap, optionalText } from './query.schema.ts'
 import { route } from './route.ts'
 
@@ -198,22 +199,27 @@ export function unusedNetworks(engine: Engine, wanted: Filters): Network[] {
     )
 }
 
+async function pruneNetworks(engine: Engine, wanted: Filters): Promise<{ deleted: string[]; bytes: number }> {
+  const deleted: string[] = []
+  for (const network of unusedNetworks(engine, wanted))
+    try {
+      await engine.networks.remove(network.id)
+      announce(engine, 'destroy', network)
+      deleted.push(network.name)
+    } catch (error) {
+      // Somebody took it or removed it meanwhile: then it is not ours to prune.
+      if (!isKind(error, 'not-found') && !isKind(error, 'forbidden') && !isKind(error, 'conflict'))
+        throw new Error(`pruning network ${network.name}: ${messageOf(error)}`, { cause: error })
+    }
+  return { deleted, bytes: 0 }
+}
+
 const prune = route({
   method: 'POST',
   path: '/networks/prune',
   query: z.object({ filters: filters.transform((value) => value.only('label', 'label!', 'until')) }),
   handle: async (engine, { query }) => {
-    const deleted: string[] = []
-    for (const network of unusedNetworks(engine, query.filters))
-      try {
-        await engine.networks.remove(network.id)
-        announce(engine, 'destroy', network)
-        deleted.push(network.name)
-      } catch (error) {
-        // Somebody took it or removed it meanwhile: then it is not ours to prune.
-        if (!isKind(error, 'not-found') && !isKind(error, 'forbidden') && !isKind(error, 'conflict'))
-          throw new Error(`pruning network ${network.name}: ${messageOf(error)}`, { cause: error })
-      }
+    const { deleted } = await pruneOnce(engine, 'network', () => pruneNetworks(engine, query.filters))
     return json({ NetworksDeleted: deleted.length === 0 ? null : deleted })
   },
 })

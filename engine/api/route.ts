@@ -6,7 +6,7 @@ import type { Answer } from './answer.ts'
 import type { ApiVersion } from './api-version.ts'
 import type { Engine } from './engine.ts'
 
-export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS'
 
 export type ApiRequest = {
   readonly version: ApiVersion

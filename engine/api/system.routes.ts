@@ -39,6 +39,7 @@ async function diskUsage(engine: Engine, wanted: readonly string[]): Promise<Dis
   const has = (kind: (typeof kinds)[number]): boolean => wanted.length === 0 || wanted.includes(kind)
   const containers = engine.containers.list()
   const images = engine.images.list()
+  const layers = engine.images.layerUse()
   const now = Date.now()
   const sized = async (container: (typeof containers)[number]) => {
     const { sizeRw, sizeRootFs } = await engine.containers.size(container.id)
@@ -50,8 +51,10 @@ async function diskUsage(engine: Engine, wanted: readonly string[]): Promise<Dis
   })
   const usersOfImage = (id: string): number => containers.filter(({ imageId }) => imageId === id).length
   return {
-    LayersSize: has('image') ? images.reduce((sum, { size, host }) => sum + (host ? 0 : size), 0) : 0,
-    Images: has('image') ? images.map((image) => imageSummary(image, usersOfImage(image.id))) : [],
+    LayersSize: has('image') ? layers.total : 0,
+    Images: has('image')
+      ? images.map((image) => imageSummary(image, usersOfImage(image.id), layers.shared.get(image.id)))
+      : [],
     Containers: has('container') ? await Promise.all(containers.map(sized)) : [],
     Volumes: has('volume') ? await Promise.all(engine.volumes.list().map(measured)) : [],
     BuildCache: [],
@@ -77,4 +80,7 @@ const build = route({
   },
 })
 
-export const systemRoutes = [ping, pingHead, version, info, disk, build]
+/** Browsers ask before they send; dockerd says yes to all of it. */
+const options = route({ method: 'OPTIONS', path: '/{anything}', handle: () => empty(200) })
+
+export const systemRoutes = [options, ping, pingHead, version, info, disk, build]

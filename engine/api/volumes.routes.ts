@@ -3,9 +3,11 @@ import { z } from 'zod'
 import { isKind } from '../base/errors.ts'
 import type { Volume } from '../volumes/volume.ts'
 import { empty, json } from './answer.ts'
+import { atLeast } from './api-version.ts'
 import type { Volume as WireVolume } from './contract/docker-store.ts'
 import type { Engine } from './engine.ts'
 import type { Filters } from './filters.ts'
+import { pruneOnce } from './prune-once.ts'
 import { byName, filters, flag, goObject, optionalMap, optionalText } from './query.schema.ts'
 import { route } from './route.ts'
 
@@ -93,8 +95,8 @@ const remove = route({
 export const anonymousLabel = 'com.docker.volume.anonymous'
 
 /** Volumes that no container mounts; named ones only where `all` says so. */
-export const unusedVolumes = (engine: Engine, wanted: Filters): Volume[] => {
-  const all = wanted.boolean('all') ?? false
+export const unusedVolumes = (engine: Engine, wanted: Filters, byDefault = false): Volume[] => {
+  const all = wanted.boolean('all') ?? byDefault
   return engine.volumes
     .list()
     .filter(
@@ -105,25 +107,34 @@ export const unusedVolumes = (engine: Engine, wanted: Filters): Volume[] => {
     )
 }
 
+async function pruneVolumes(engine: Engine, unused: readonly Volume[]): Promise<{ deleted: string[]; bytes: number }> {
+  const deleted: string[] = []
+  let bytes = 0
+  for (const { name } of unused)
+    try {
+      const size = await engine.volumes.usage(name)
+      await engine.volumes.remove(name, { force: false, usedBy: usersOf(engine, name) })
+      announce(engine, 'destroy', name)
+      deleted.push(name)
+      bytes += size
+    } catch (error) {
+      // Used or removed meanwhile: then it is not ours to prune.
+      if (!isKind(error, 'conflict') && !isKind(error, 'not-found')) throw error
+    }
+  return { deleted, bytes }
+}
+
 const prune = route({
   method: 'POST',
   path: '/volumes/prune',
   query: z.object({ filters: filters.transform((value) => value.only('all', 'label', 'label!')) }),
-  handle: async (engine, { query }) => {
-    const deleted: string[] = []
-    let freed = 0
-    for (const { name } of unusedVolumes(engine, query.filters))
-      try {
-        const size = await engine.volumes.usage(name)
-        await engine.volumes.remove(name, { force: false, usedBy: usersOf(engine, name) })
-        announce(engine, 'destroy', name)
-        deleted.push(name)
-        freed += size
-      } catch (error) {
-        // Used or removed meanwhile: then it is not ours to prune.
-        if (!isKind(error, 'conflict') && !isKind(error, 'not-found')) throw error
-      }
-    return json({ VolumesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: freed })
+  handle: async (engine, { query, request }) => {
+    // Before there was the filter `all`, all were meant; API 1.42.
+    const all = !atLeast(request.version, '1.42')
+    const { deleted, bytes } = await pruneOnce(engine, 'volume', () =>
+      pruneVolumes(engine, unusedVolumes(engine, query.filters, all)),
+    )
+    return json({ VolumesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: bytes })
   },
 })
 

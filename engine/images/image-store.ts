@@ -6,6 +6,7 @@ import { type AlsoUsed, Collector } from './collect.ts'
 import { commitImage } from './commit.ts'
 import type { ContentStore } from './content-store.ts'
 import type { ImageDepot, OnImageEvent } from './depot.ts'
+import type { Digest } from './digest.ts'
 import { historyOf } from './history.ts'
 import type {
   CommitOptions,
@@ -15,19 +16,25 @@ import type {
   Images,
   ImageUse,
   ImportOptions,
+  LayerUse,
+  LocalManifest,
   PruneImages,
   PullOptions,
   RegistryAuth,
+  RemoteImage,
 } from './image.ts'
 import { ImageRecords } from './image-records.ts'
 import { importImage } from './import.ts'
+import { layerUse } from './layer-use.ts'
 import { Leases } from './leases.ts'
 import { type LoadOptions, loadImages } from './load.ts'
+import { manifestOf } from './new-image.ts'
 import { pullAllTags, pullImage } from './pull.ts'
 import { pushImage } from './push.ts'
 import { familiar, parseReference, parseTag } from './reference.ts'
 import { RegistrySession } from './registry-client.ts'
 import { endpointsOf, type RegistryConfig, registryDefaults } from './registry-config.ts'
+import { remoteImage } from './remote-image.ts'
 import { pruneImages, type RemovalContext, removeImage } from './remove.ts'
 import { saveImages } from './save.ts'
 import { Transfers, type UnpackLimits } from './transfers.ts'
@@ -88,6 +95,22 @@ export class ImageStore implements Images, AsyncDisposable {
 
   async pullAll(repository: string, options: PullOptions): Promise<Image[]> {
     return await this.#orFree(pullAllTags(this.depot, this.transfers, repository, options))
+  }
+
+  async remote(reference: string, options: PullOptions): Promise<RemoteImage> {
+    return await remoteImage(this.transfers, reference, options)
+  }
+
+  async manifest(image: Image): Promise<LocalManifest | undefined> {
+    if (image.host) return undefined
+    const { mediaType, config, layers } = await manifestOf(this.depot, image)
+    const size = this.depot.content.size(image.manifestDigest as Digest)
+    const content = [config, ...layers].reduce((sum, blob) => sum + blob.size, size)
+    return { mediaType, digest: image.manifestDigest, size, content }
+  }
+
+  layerUse(): LayerUse {
+    return layerUse(this.list(), this.depot.records)
   }
 
   async push(reference: string, options: PullOptions): Promise<void> {

@@ -79,6 +79,18 @@ export type PullOptions = {
   signal?: AbortSignal
 }
 
+/** A manifest or index of a registry; `variant` is empty where there is none. */
+export type RemoteImage = {
+  descriptor: { mediaType: string; digest: string; size: number }
+  platforms: { os: string; architecture: string; variant: string }[]
+}
+
+/** The manifest of an image that is here. `content`: bytes of all its blobs as they are stored. */
+export type LocalManifest = { mediaType: string; digest: string; size: number; content: number }
+
+/** Bytes of unpacked layers: of all images, each layer once, and by image id of those that others stand on, too. */
+export type LayerUse = { total: number; shared: ReadonlyMap<string, number> }
+
 export type DeletedImage = { Untagged: string } | { Deleted: string }
 
 /** Who uses an image; the lifecycle tells, images/ asks before it removes. */
@@ -89,6 +101,11 @@ export type Images = {
   get(reference: string): Image
   list(): Image[]
   pull(reference: string, options: PullOptions): Promise<Image>
+  /** What the registry has under the name, without pulling it. */
+  remote(reference: string, options: PullOptions): Promise<RemoteImage>
+  /** Undefined for the image `host`, which has none. */
+  manifest(image: Image): Promise<LocalManifest | undefined>
+  layerUse(): LayerUse
   pullAll(repository: string, options: PullOptions): Promise<Image[]>
   push(reference: string, options: PullOptions): Promise<void>
   /** Are these credentials good? unauthorized if not, unavailable if nobody answers. */
@@ -99,7 +116,7 @@ export type Images = {
   prune(options: PruneImages): Promise<{ deleted: DeletedImage[]; bytes: number }>
   load(
     archive: NodeJS.ReadableStream,
-    options: { quiet: boolean; progress: OnProgress; signal?: AbortSignal },
+    options: { quiet: boolean; platform?: string; progress: OnProgress; signal?: AbortSignal },
   ): Promise<string[]>
   save(references: string[]): Promise<NodeJS.ReadableStream>
   import(archive: NodeJS.ReadableStream, options: ImportOptions): Promise<Image>

@@ -5,19 +5,19 @@ import { EngineError } from '../base/errors.ts'
 import { ArchiveFiles } from './archive-files.ts'
 import type { ImageDepot } from './depot.ts'
 import { chainIds, type Digest, hexOf } from './digest.ts'
-import type { Image, OnProgress } from './image.ts'
+import type { Image, ImageConfig, OnProgress } from './image.ts'
 import { parseImageConfig } from './image-config.ts'
 import { layerTypeOf } from './import.ts'
 import { installLayer } from './install-layer.ts'
 import { LayerReport } from './layer-report.ts'
 import type { Lease } from './leases.ts'
-import { checkShape, type Descriptor, parseManifest } from './manifest.ts'
+import { checkShape, type Descriptor, type Platform, parseManifest } from './manifest.ts'
 import { registerImage } from './new-image.ts'
-import { choosePlatform, hostPlatform } from './platform.ts'
+import { choosePlatform, parsePlatform, platformText, runsOn } from './platform.ts'
 import { familiar, familiarName, parseTag, type Reference } from './reference.ts'
 import type { Transfers } from './transfers.ts'
 
-export type LoadOptions = { quiet: boolean; progress: OnProgress; signal?: AbortSignal }
+export type LoadOptions = { quiet: boolean; platform?: string; progress: OnProgress; signal?: AbortSignal }
 
 type Load = {
   depot: ImageDepot
@@ -55,13 +55,15 @@ export async function loadImages(
   const files = await ArchiveFiles.read(depot, lease, source, transfers.limits, options.signal)
   const load: Load = { depot, transfers, files, lease, options }
   const names: string[] = []
-  for (const listed of await listImages(files)) names.push(...announce(load, await loadOne(load, listed), listed))
+  const platform = parsePlatform(options.platform)
+  for (const listed of await listImages(files, platform))
+    names.push(...announce(load, await loadOne(load, listed), listed))
   return names
 }
 
-async function listImages(files: ArchiveFiles): Promise<Listed[]> {
+async function listImages(files: ArchiveFiles, platform: Platform): Promise<Listed[]> {
   if (files.has('manifest.json')) return await listSaved(files)
-  if (files.has('index.json')) return await listLayout(files)
+  if (files.has('index.json')) return await listLayout(files, platform)
   throw new EngineError(
     'invalid',
     'the archive is no image: it has neither manifest.json (docker save) nor index.json (OCI layout)',
@@ -83,7 +85,7 @@ const annotationSchema = z.object({
   manifests: z.array(z.object({ annotations: z.record(z.string(), z.string()).nullish() })),
 })
 
-async function listLayout(files: ArchiveFiles): Promise<Listed[]> {
+async function listLayout(files: ArchiveFiles, platform: Platform): Promise<Listed[]> {
   const bytes = await files.bytes('index.json')
   const what = 'index.json of the archive'
   const index = parseManifest(bytes, what)
@@ -91,17 +93,18 @@ async function listLayout(files: ArchiveFiles): Promise<Listed[]> {
   const { manifests } = checkShape(annotationSchema, JSON.parse(bytes.toString()) as unknown, what)
   const listed: Listed[] = []
   for (const [at, entry] of index.manifests.entries()) {
-    const { config, layers } = await manifestIn(files, entry.digest)
+    const { config, layers } = await manifestIn(files, entry.digest, platform)
     const references = referencesOf(manifests[at]?.annotations ?? {})
     listed.push({ config: blobPath(config.digest), layers: layers.map(({ digest }) => blobPath(digest)), references })
   }
   return listed
 }
 
-/** Of an index in the layout, the manifest for this machine. */
+/** Of an index in the layout, the manifest for the platform. */
 async function manifestIn(
   files: ArchiveFiles,
   digest: Digest,
+  platform: Platform,
   depth = 0,
 ): Promise<{ config: Descriptor; layers: Descriptor[] }> {
   const path = blobPath(digest)
@@ -110,10 +113,10 @@ async function manifestIn(
     throw new EngineError('invalid', `${what} has digest ${files.get(path).digest}`)
   const manifest = parseManifest(await files.bytes(path), what)
   if (manifest.kind === 'manifest') return manifest
-  const chosen = choosePlatform(manifest.manifests, hostPlatform())
+  const chosen = choosePlatform(manifest.manifests, platform)
   if (chosen === undefined || depth === 3)
-    throw new EngineError('not-found', `${what} has no image for this machine's platform`)
-  return await manifestIn(files, chosen.digest, depth + 1)
+    throw new EngineError('not-found', `${what} has no image for ${platformText(platform)}`)
+  return await manifestIn(files, chosen.digest, platform, depth + 1)
 }
 
 /** containerd writes the full name; other tools write only a tag, which names nothing by itself. */
@@ -129,6 +132,7 @@ async function loadOne(load: Load, listed: Listed): Promise<Image> {
   const bytes = await files.bytes(listed.config)
   const parsed = parseImageConfig(bytes)
   const diffIds = parsed.rootfs.diff_ids as Digest[]
+  refusePlatform(load, parsed)
   if (diffIds.length !== listed.layers.length)
     throw new EngineError(
       'invalid',
@@ -144,6 +148,17 @@ async function loadOne(load: Load, listed: Listed): Promise<Image> {
     layers.push({ mediaType: await layerTypeOf(depot, digest), digest, size })
   }
   return await registerImage(depot, lease, { config: bytes, parsed, layers, references: listed.references })
+}
+
+/** Only where one was asked for: an image for another machine may be wanted as it is. */
+function refusePlatform({ options }: Load, { os, architecture, variant }: ImageConfig): void {
+  if (options.platform === undefined) return
+  const found = { os, architecture, variant: variant ?? '' }
+  if (!runsOn(parsePlatform(options.platform), found))
+    throw new EngineError(
+      'not-found',
+      `the archive has an image for ${platformText(found)}, not for ${options.platform}`,
+    )
 }
 
 async function install(load: Load, layer: Parameters<typeof installLayer>[2], size: number): Promise<void> {

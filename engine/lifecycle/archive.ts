@@ -13,7 +13,7 @@ import {
 import { openDirectory } from '../kernel/paths.ffi.ts'
 import type { Container, MountPoint } from './container.ts'
 import type { PathStat } from './containers.ts'
-import type { Engine } from './engine.ts'
+import { announce, type Engine } from './engine.ts'
 import { openForAccounts, openFrozen, openRootfs } from './rootfs.ts'
 import { hasProcess } from './state-table.ts'
 import { lookUpUser } from './user.ts'
@@ -71,13 +71,22 @@ export async function readArchive(
   path: string,
 ): Promise<{ stat: PathStat; archive: Readable }> {
   const container = engine.table.get(reference)
+  const read = readFrom(engine, container, reference, path)
+  announce(engine, container, 'archive-path', { path })
+  return read
+}
+
+function readFrom(engine: Engine, container: Container, reference: string, path: string) {
   if (posix.resolve('/', path) === '/') return readPath(openFrozen(engine, container), path, reference)
   const found = place(engine, container, path)
   return named(reference, path, () => readPath(found.root, found.path, reference))
 }
 
 export async function exportRoot(engine: Engine, reference: string): Promise<Readable> {
-  return exportArchive(openFrozen(engine, engine.table.get(reference)))
+  const container = engine.table.get(reference)
+  const archive = exportArchive(openFrozen(engine, container))
+  announce(engine, container, 'export')
+  return archive
 }
 
 export async function writeArchive(
@@ -97,6 +106,7 @@ export async function writeArchive(
     noOverwriteDirNonDir: options.noOverwriteDirNonDir,
     ...(options.copyUidGid ? { owner: ownerOf(engine, container) } : {}),
   })
+  announce(engine, container, 'extract-to-dir', { path })
 }
 
 function ownerOf(engine: Engine, container: Container): { uid: number; gid: number } {

@@ -21,7 +21,7 @@ import type {
 } from './containers.ts'
 import { create } from './create.ts'
 import { dial } from './dial.ts'
-import { createEngine, type Dependencies, type Engine } from './engine.ts'
+import { announce, createEngine, type Dependencies, type Engine } from './engine.ts'
 import { createExec, resizeExec, startExec } from './exec.ts'
 import { keepHealth } from './health-watch.ts'
 import { kill } from './kill.ts'
@@ -119,7 +119,9 @@ export class ContainerService implements Containers {
   }
 
   async resize(reference: string, size: { height: number; width: number }): Promise<void> {
-    await shimOf(this.#engine, this.get(reference).id).resize(size)
+    const container = this.get(reference)
+    await shimOf(this.#engine, container.id).resize(size)
+    announce(this.#engine, container, 'resize', { height: String(size.height), width: String(size.width) })
   }
 
   wait(reference: string, condition: WaitCondition): { result: Promise<WaitResult>; cancel(): void } {

@@ -1,5 +1,7 @@
 /** The event journal: the last 256 events, and whoever listens. Wire facts 85–92. */
 
+import { wallClock } from '../base/time.ts'
+
 export type EventType = 'container' | 'image' | 'network' | 'volume' | 'daemon'
 
 export type EngineEvent = {
@@ -11,6 +13,7 @@ export type EngineEvent = {
 }
 
 const remembered = 256
+const oneSecond = 1_000_000_000n
 
 export class EventJournal {
   readonly #past: EngineEvent[] = []
@@ -35,10 +38,11 @@ export class EventJournal {
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) }
   }
 
-  /** Wall clock at nanosecond scale, never twice the same, so that order can be read from it. */
+  /** Wall clock at nanosecond scale, never twice the same, so that order can be read from it, unless it was set back. */
   #now(): bigint {
-    const now = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n
-    this.#last = now > this.#last ? now : this.#last + 1n
+    const now = BigInt(Math.round(wallClock() * 1000)) * 1000n
+    const setBack = now < this.#last - oneSecond
+    this.#last = now > this.#last || setBack ? now : this.#last + 1n
     return this.#last
   }
 }

@@ -1,6 +1,6 @@
 /** From what was asked to be mounted to what is there to be mounted: volumes and directories are made. */
 import { existsSync, mkdirSync, statSync } from 'node:fs'
-import { EngineError, messageOf } from '../base/errors.ts'
+import { EngineError, isKind, messageOf } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
 import type { Image } from '../images/image.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
@@ -90,13 +90,24 @@ function makeSource(path: string): void {
 const sourceError = (path: string, cause: unknown): EngineError =>
   new EngineError('invalid', `error while creating mount source path '${path}': ${(cause as Error).message}`, { cause })
 
+function isKnown(engine: Engine, volume: string): boolean {
+  try {
+    return engine.volumes.get(volume).name === volume
+  } catch (error) {
+    if (isKind(error, 'not-found')) return false
+    throw error
+  }
+}
+
 async function volumePoint(engine: Engine, request: NamedRequest): Promise<MadeMount> {
+  const known = isKnown(engine, request.name as string)
   const volume = await engine.volumes.create({
     name: request.name as string,
     driver: request.driver,
     labels: request.anonymous ? { 'com.docker.volume.anonymous': '', ...request.labels } : request.labels,
     options: request.driverOptions,
   })
+  if (!known) engine.events.emit('volume', 'create', volume.name, { driver: volume.driver })
   return {
     point: {
       Type: 'volume',

@@ -74,9 +74,10 @@ const anonymousVolumes = ({ mounts }: Container): string[] =>
 export async function removeLeftovers(engine: Engine, id: string, volumes: readonly string[]): Promise<void> {
   await attempt(engine, `removing the snapshot of ${id}`, () => engine.snapshotter.remove(id))
   for (const name of volumes)
-    await attempt(engine, `removing volume ${name}`, () =>
-      engine.volumes.remove(name, { force: true, usedBy: usedBy(engine, name) }),
-    )
+    await attempt(engine, `removing volume ${name}`, async () => {
+      await engine.volumes.remove(name, { force: true, usedBy: usedBy(engine, name) })
+      engine.events.emit('volume', 'destroy', name, { driver: 'local' })
+    })
   await attempt(engine, `removing the bundle of ${id}`, () =>
     rm(bundleDirectory(engine, id), { recursive: true, force: true }),
   )

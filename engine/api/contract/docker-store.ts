@@ -15,7 +15,24 @@ export type ImageSummary = {
   /** -1: not counted. */
   Containers: number
   Labels: Record<string, string> | null
+  Manifests?: ImageManifest[]
 }
+
+export type Descriptor = { mediaType: string; digest: string; size: number }
+export type Platform = { architecture: string; os: string; variant?: string }
+
+/** Of an image or a list of them, with `manifests=1`. Sizes in bytes. */
+export type ImageManifest = {
+  ID: string
+  Descriptor: Descriptor
+  Available: boolean
+  Size: { Content: number; Total: number }
+  Kind: 'image'
+  ImageData: { Platform: Platform; Containers: string[]; Size: { Unpacked: number } }
+}
+
+/** `GET /distribution/{name}/json` */
+export type DistributionInspect = { Descriptor: Descriptor; Platforms: Platform[] }
 
 /** `GET /images/{name}/json` */
 export type ImageInspect = {
@@ -35,6 +52,7 @@ export type ImageInspect = {
   RootFS: { Type: string; Layers?: string[] }
   Metadata: { LastTagTime: string }
   DockerVersion: string
+  Manifests?: ImageManifest[]
 }
 
 export type HistoryEntry = {

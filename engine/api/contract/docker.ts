@@ -47,6 +47,9 @@ export type ContainerConfig = {
 export type PortBinding = { HostIp: string; HostPort: string }
 export type RestartPolicy = { Name: string; MaximumRetryCount?: number }
 
+/** Bytes or operations a second. */
+export type Throttle = { Path: string; Rate: number }
+
 /** What `update` can change. 0 or absent: no limit. */
 export type Resources = {
   Memory?: number
@@ -65,6 +68,17 @@ export type Resources = {
   CpusetMems?: string
   PidsLimit?: number | null
   BlkioWeight?: number
+  BlkioWeightDevice?: { Path: string; Weight: number }[] | null
+  BlkioDeviceReadBps?: Throttle[] | null
+  BlkioDeviceWriteBps?: Throttle[] | null
+  BlkioDeviceReadIOps?: Throttle[] | null
+  BlkioDeviceWriteIOps?: Throttle[] | null
+  /** Of Windows: 0. */
+  CpuCount?: number
+  CpuPercent?: number
+  IOMaximumIOps?: number
+  IOMaximumBandwidth?: number
+  DeviceRequests?: { Driver?: string; Capabilities?: string[][] }[] | null
   CgroupParent?: string
   Devices?: { PathOnHost: string; PathInContainer: string; CgroupPermissions: string }[] | null
   DeviceCgroupRules?: string[] | null
@@ -88,6 +102,10 @@ export type HostConfig = Resources & {
   Mounts?: MountRequest[]
   Tmpfs?: Record<string, string>
   VolumesFrom?: string[] | null
+  VolumeDriver?: string
+  Links?: string[] | null
+  Cgroup?: string
+  Isolation?: string
   ContainerIDFile?: string
   LogConfig?: { Type?: string; Config?: Record<string, string> | null }
   NetworkMode?: string

@@ -101,7 +101,10 @@ test('which containers a list means', () => {
     listed(
       containers,
       { all: more.all ?? false, limit: more.limit, filters: Filters.parse(JSON.stringify(filters)) },
-      (reference) => (reference === 'host' ? 'sha256:1' : undefined),
+      {
+        imageIdOf: (reference) => (reference === 'host' ? 'sha256:1' : undefined),
+        networkNameOf: (reference) => (reference === 'n1' ? 'sea' : undefined),
+      },
     ).map(({ name }) => name)
   assert.deepEqual(names({}), ['web2'])
   assert.deepEqual(names({}, { all: true }), ['web2', 'web', 'db'])
@@ -113,7 +116,8 @@ test('which containers a list means', () => {
   assert.deepEqual(names({ publish: ['8080'] }), ['web2'])
   assert.deepEqual(names({ expose: ['81/udp'] }), ['web2'])
   assert.deepEqual(names({ expose: ['81'] }), [])
-  assert.deepEqual(names({ network: ['sea'] }), ['web2'])
+  for (const network of ['sea', 'n1']) assert.deepEqual(names({ network: [network] }), ['web2'])
+  assert.deepEqual(names({ network: ['n2'] }), [])
   assert.deepEqual(names({ ancestor: ['host'] }), ['web2'])
   assert.deepEqual(names({ ancestor: ['other'] }), [])
   assert.throws(() => names({ status: ['asleep'] }), { kind: 'invalid' })
