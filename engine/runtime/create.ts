@@ -2,15 +2,12 @@
  * The parent half of a container's creation. After `createContainer` its process waits, fully set up, before execve;
  * `start` lets it go. Synchronous: for the shim and the runtime's command line, both single-threaded.
  */
-import { closeSync, constants, openSync } from 'node:fs'
-import { EngineError } from '../base/errors.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
-import { openNamespace, setNamespace } from '../kernel/namespaces.ffi.ts'
-import { borrowDescriptor, clone, cloneFlags, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
-import { socketPair } from '../kernel/unix-socket.ffi.ts'
-import type { OciNamespaceType, OciSpec } from '../spec/oci.ts'
+import { borrowDescriptor, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
+import { type Conversation, forkInit } from './fork-init.ts'
+import { hasRuntimeHooks, runHooks, runtimeHooks, stateOf } from './hooks.ts'
 import { closeIdMaps, openIdMaps, writeIdMaps } from './id-map.ts'
-import { newNamespaceFlags, runInit } from './init.ts'
+import { closeJoined, createdKinds, openJoined } from './namespaces.ts'
 import type { CreateRequest } from './request.ts'
 import { type ListenerOwner, passListener } from './seccomp-listener.ts'
 import { type ChildMessage, expectMessage, receive, send } from './sync.ts'
@@ -51,7 +48,7 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   const idMaps = cleanup.adopt(openIdMaps(spec.mounts ?? []), closeIdMaps)
   const joined = cleanup.adopt(openJoined(spec), closeJoined)
   const created = createdKinds(spec)
-  const process = converse((ours, theirs) => forkInit({ ...request, idMaps }, { created, joined, ours, theirs }))
+  const process = forkInit({ ...request, idMaps }, { created, joined })
   try {
     const result = completeCreation(process, request, created.has('user'))
     succeeded = true
@@ -62,88 +59,41 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   }
 }
 
-export type Conversation = { pid: number; pidfd: number; sync: number }
-type Joined = readonly { type: OciNamespaceType; fd: number }[]
-
-/** Makes the socket pair and forks; the parent keeps one end. */
-export function converse(fork: (ours: number, theirs: number) => { pid: number; pidfd: number }): Conversation {
-  const [ours, theirs] = socketPair()
-  try {
-    return { ...fork(ours, theirs), sync: ours }
-  } catch (error) {
-    close(ours)
-    throw error
-  } finally {
-    close(theirs)
-  }
-}
-
-const closeJoined = (joined: Joined): void => {
-  for (const { fd } of joined) closeSync(fd)
-}
-
-const createdKinds = (spec: OciSpec): Set<OciNamespaceType> =>
-  new Set(
-    (spec.linux?.namespaces ?? []).filter(({ path }) => path === undefined || path === '').map(({ type }) => type),
-  )
-
-function openJoined(spec: OciSpec): Joined {
-  const joined: { type: OciNamespaceType; fd: number }[] = []
-  for (const { type, path } of spec.linux?.namespaces ?? []) {
-    if (path === undefined || path === '') continue
-    try {
-      joined.push({ type, fd: openSync(path, constants.O_RDONLY) })
-    } catch (error) {
-      closeJoined(joined)
-      throw new EngineError(
-        'invalid',
-        `linux.namespaces: cannot join the ${type} namespace at ${JSON.stringify(path)}`,
-        { cause: error },
-      )
-    }
-  }
-  return joined
-}
-
-type ForkPlan = { created: Set<OciNamespaceType>; joined: Joined; ours: number; theirs: number }
-
-function forkInit(request: CreateRequest, { created, joined, ours, theirs }: ForkPlan): { pid: number; pidfd: number } {
-  using cleanup = new DisposableStack()
-  const inCgroup = request.cgroup.version === 2 && request.cgroup.directories.unified !== undefined
-  const cgroup = inCgroup
-    ? cleanup.adopt(openSync(request.cgroup.directories.unified!, constants.O_DIRECTORY), closeSync)
-    : undefined
-  const pidNamespace = joined.find(({ type }) => type === 'pid')
-  if (pidNamespace !== undefined) {
-    // Only children are affected; the caller itself stays where it is, and its later children, too.
-    const home = cleanup.adopt(openNamespace('self', 'pid'), closeSync)
-    setNamespace(pidNamespace.fd, ['pid'])
-    cleanup.defer(() => setNamespace(home, ['pid']))
-  }
-  const flags =
-    newNamespaceFlags(created) | cloneFlags.CLONE_PIDFD | (cgroup === undefined ? 0n : cloneFlags.CLONE_INTO_CGROUP)
-  const child = clone(cgroup === undefined ? { flags } : { flags, cgroup })
-  if (child.pid !== 0) return child
-  close(ours)
-  return runInit({ request, sync: theirs, joined, created, inCgroup })
-}
-
+/** The whole conversation up to `created`. */
 function completeCreation(process: Conversation, request: CreateRequest, mapsWanted: boolean): CreatedProcess {
   const { spec } = request
   if (mapsWanted) {
-    expectMessage(receive<ChildMessage>(process.sync), 'need-maps')
+    expectMessage(hear(process, request), 'need-maps')
     writeIdMaps(process.pid, spec.linux?.uidMappings ?? [], spec.linux?.gidMappings ?? [])
     send(process.sync, { type: 'maps-written' })
   }
-  const created = expectMessage(receive<ChildMessage>(process.sync), 'created')
+  if (hasRuntimeHooks(spec.hooks)) {
+    expectMessage(hear(process, request), 'root-made')
+    const state = { ...stateOf(request), status: 'creating' as const, pid: process.pid }
+    for (const kind of runtimeHooks) runHooks(kind, spec.hooks, state, { directory: request.bundle })
+    send(process.sync, { type: 'hooks-done' })
+  }
+  const created = expectMessage(hear(process, request), 'created')
   return createdProcess(process, created, { ...request, status: 'creating' })
 }
+
+/** The child's next message; warnings on the way are passed on. */
+function hear(process: Conversation, { warn }: Pick<CreateRequest, 'warn'>): ChildMessage | undefined {
+  for (;;) {
+    const message = receive<ChildMessage>(process.sync)
+    if (message?.type !== 'warning') return message
+    warn(message.text)
+  }
+}
+
+/** Who is told of what happens, and what the seccomp agent is told of the container. */
+export type ProcessOwner = ListenerOwner & Pick<CreateRequest, 'warn'>
 
 /** A child that is set up and waits: takes over its terminal. */
 export function createdProcess(
   process: Conversation,
   message: Extract<ChildMessage, { type: 'created' }>,
-  owner: ListenerOwner,
+  owner: ProcessOwner,
 ): CreatedProcess {
   const result: CreatedProcess = {
     pid: process.pid,
@@ -160,12 +110,12 @@ export function createdProcess(
   return result
 }
 
-function startProcess(process: Conversation, owner: ListenerOwner): void {
+function startProcess(process: Conversation, owner: ProcessOwner): void {
   send(process.sync, { type: 'start' })
-  let answer = receive<ChildMessage>(process.sync)
+  let answer = hear(process, owner)
   if (answer?.type === 'seccomp-listener') {
     handOver(process, answer.listener, owner)
-    answer = receive<ChildMessage>(process.sync)
+    answer = hear(process, owner)
   }
   if (answer !== undefined) {
     abandon(process)

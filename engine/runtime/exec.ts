@@ -9,7 +9,8 @@ import { close } from '../kernel/descriptors.ffi.ts'
 import { namespaceKinds, setNamespace } from '../kernel/namespaces.ffi.ts'
 import { clone, cloneFlags, exit, pidfdOpen, reap, setDumpable, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
-import { type Conversation, type CreatedProcess, converse, createdProcess } from './create.ts'
+import { type CreatedProcess, createdProcess } from './create.ts'
+import { type Conversation, converse } from './fork-init.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { LoadSeccomp, StandardStreams } from './request.ts'
 import { type ChildMessage, expectMessage, receive, send } from './sync.ts'
@@ -29,6 +30,7 @@ export type ExecRequest = {
   /** As in CreateRequest. */
   supervised: boolean
   preserved?: number
+  warn: (sentence: string) => void
 }
 
 /** As `createContainer`: set up and waiting. Throws with nothing left behind. */
@@ -55,6 +57,7 @@ function adopt(helper: Conversation, request: ExecRequest): CreatedProcess {
     while (pid === undefined || created === undefined) {
       const message = receive<ChildMessage>(helper.sync)
       if (message?.type === 'entered') pid = message.pid
+      else if (message?.type === 'warning') request.warn(message.text)
       else created = expectMessage(message, 'created')
     }
     const owner = { ...request, status: 'running' as const, containerPid: request.pid }

@@ -2,13 +2,15 @@
  * The child half of a container's creation: from a fresh fork in new namespaces to the container's own program.
  * Runs synchronously in a forked process; it never returns.
  */
-import { EngineError } from '../base/errors.ts'
 import { setGroup, setUser } from '../kernel/identity.ffi.ts'
 import { joinNewSessionKeyring } from '../kernel/keyring.ffi.ts'
-import { namespaceFlags, setDomainname, setHostname, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
-import { exit, startSession } from '../kernel/process.ffi.ts'
+import { setDomainname, setHostname, unshare } from '../kernel/namespaces.ffi.ts'
+import { currentPid, exit, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType } from '../spec/oci.ts'
 import { maskPaths, protectPaths } from './hardening.ts'
+import { hasRuntimeHooks, runHooks, stateOf } from './hooks.ts'
+import { procPath } from './in-root.ts'
+import { hasNamespace, type Joined, joinAll } from './namespaces.ts'
 import { type ProcessContext, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { CreateRequest } from './request.ts'
 import { bindConsole, enterRoot, makeRoot } from './rootfs.ts'
@@ -20,18 +22,21 @@ export type InitPlan = {
   request: CreateRequest
   /** The child's end of the conversation. */
   sync: number
-  /** Namespaces to join, in order. */
-  joined: readonly { type: OciNamespaceType; fd: number }[]
+  /** Namespaces that are still to be joined. */
+  joined: Joined
   /** Kinds that are new. */
   created: ReadonlySet<OciNamespaceType>
-  /** The child is in its cgroup already (CLONE_INTO_CGROUP). */
+  /** The child is in its cgroup already (CLONE_INTO_CGROUP, or its maker was). */
   inCgroup: boolean
+  /** Made by a process between, which joined what is to be joined: the child waits until its parent knows it. */
+  staged: boolean
 }
 
 type InitContext = ProcessContext & { plan: InitPlan; root?: number }
 
 /** Each step needs a power or a view that a later one gives up; the order is the point. */
 const containerSteps: readonly Step<InitContext>[] = [
+  ['be known', beKnown],
   ['enter cgroup', enterCgroup],
   ['map ids', mapIds],
   ['join namespaces', joinNamespaces],
@@ -44,6 +49,7 @@ const containerSteps: readonly Step<InitContext>[] = [
       context.root = makeRoot(context.plan.request, context.plan.created)
     },
   ],
+  ['run hooks', runCreationHooks],
   ['enter root', ({ plan, root }) => enterRoot(plan.request, root!)],
   ['open terminal', (context) => takeTerminal(context, bindConsole)],
   ['set sysctls', ({ plan }) => applySysctls(plan.request.spec.linux?.sysctl ?? {})],
@@ -60,11 +66,30 @@ export function runInit(plan: InitPlan): never {
     process: spec.process!,
     loadFilter: () => (spec.linux?.seccomp === undefined ? -1 : loadSeccomp(spec.linux.seccomp)),
     supervised,
+    beforeLaunch: (prepare) => {
+      const state = { ...stateOf(plan.request), status: 'created' as const, pid: currentPid() }
+      runHooks('startContainer', spec.hooks, state, { prepare })
+    },
     ...(streams === undefined ? {} : { streams }),
     ...(gate === undefined ? {} : { gate }),
     ...(preserved === undefined ? {} : { preserved }),
   }
   return runToProgram(context, containerSteps)
+}
+
+function beKnown({ plan, sync }: InitContext): void {
+  if (plan.staged && receive<ParentMessage>(sync)?.type !== 'known') exit(1)
+}
+
+/** Those of the runtime's namespaces run in the parent, those of the container's here; both before the root is entered. */
+function runCreationHooks({ plan, sync, root }: InitContext): void {
+  const { hooks } = plan.request.spec
+  if (hasRuntimeHooks(hooks)) {
+    send(sync, { type: 'root-made' })
+    if (receive<ParentMessage>(sync)?.type !== 'hooks-done') exit(1)
+  }
+  const state = { ...stateOf(plan.request), status: 'creating' as const, pid: currentPid() }
+  runHooks('createContainer', hooks, state, { directory: procPath(root!) })
 }
 
 function enterCgroup({ plan }: InitContext): void {
@@ -76,29 +101,21 @@ function enterCgroup({ plan }: InitContext): void {
 
 /** In a new user namespace the process is nobody until its parent, which has the right to, has written the maps. */
 function mapIds({ plan, sync }: InitContext): void {
-  if (!plan.created.has('user')) return
-  send(sync, { type: 'need-maps' })
-  if (receive<ParentMessage>(sync)?.type !== 'maps-written') exit(1)
+  if (plan.created.has('user')) {
+    send(sync, { type: 'need-maps' })
+    if (receive<ParentMessage>(sync)?.type !== 'maps-written') exit(1)
+  } else if (!hasNamespace(plan.request.spec, 'user')) return
   setGroup(0)
   setUser(0)
 }
 
 function joinNamespaces({ plan }: InitContext): void {
-  // The PID namespace was joined by the parent, before the fork.
-  for (const { type, fd } of plan.joined) if (type !== 'pid') setNamespace(fd, [type])
+  joinAll(plan.joined)
 }
 
+/** Also those of a namespace that was joined. */
 function setNames({ plan }: InitContext): void {
-  const { hostname = '', domainname = '', linux } = plan.request.spec
-  if (!plan.created.has('uts')) {
-    if (hostname !== '' && linux?.namespaces?.some(({ type }) => type === 'uts') !== true)
-      throw new EngineError('invalid', 'hostname: needs a UTS namespace of its own')
-    return
-  }
+  const { hostname = '', domainname = '' } = plan.request.spec
   if (hostname !== '') setHostname(hostname)
   if (domainname !== '') setDomainname(domainname)
 }
-
-/** The cgroup namespace is left out: the child makes it, once it is in its group. */
-export const newNamespaceFlags = (created: ReadonlySet<OciNamespaceType>): bigint =>
-  namespaceFlags([...created].filter((type) => type !== 'cgroup'))

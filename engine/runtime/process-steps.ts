@@ -30,6 +30,8 @@ export type ProcessContext = {
   supervised: boolean
   gate?: number
   preserved?: number
+  /** After the word to start: runs what comes first, with no more powers than `prepare` leaves the program. */
+  beforeLaunch?: (prepare: () => void) => void
   /** The terminal's other end, once one is open. */
   master?: number
   program?: string
@@ -71,6 +73,9 @@ export function runToProgram<Context extends ProcessContext>(context: Context, s
       ...(context.master === undefined ? {} : { master: context.master }),
     })
     awaitStart(context)
+    current = 'run startContainer hooks'
+    // A hook has no agent to answer for it: its notified calls fail with ENOSYS.
+    context.beforeLaunch?.(() => surrenderPowers(context, close))
     current = 'surrender powers'
     launch(context)
   } catch (error) {
@@ -101,12 +106,17 @@ export function reportAndExit(sync: number, step: string, error: unknown): never
   exit(1)
 }
 
-function launch({ process, program, environment, loadFilter, sync }: ProcessContext): never {
-  resetSignals()
+function surrenderPowers({ process, loadFilter }: ProcessContext, withListener: (fd: number) => void): void {
   surrender(process, () => {
     const listener = loadFilter()
-    if (listener >= 0) offerListener(sync, listener)
+    if (listener >= 0) withListener(listener)
   })
+}
+
+function launch(context: ProcessContext): never {
+  const { process, program, environment, sync } = context
+  resetSignals()
+  surrenderPowers(context, (listener) => offerListener(sync, listener))
   try {
     execve(program!, process.args, environment!)
   } catch (error) {

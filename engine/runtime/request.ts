@@ -36,6 +36,8 @@ export type CreateRequest = {
   keyring?: string
   /** chroot(2) in place of pivot_root(2), for a root on rootfs(5), which cannot be left otherwise. */
   noPivot?: boolean
+  /** What was left out or went wrong without being a failure: a capability the kernel lacks, a hook after the start. */
+  warn: (sentence: string) => void
 }
 
 /** Loads linux.seccomp into the caller, right before execve; a descriptor to answer notifications on, or -1. */

@@ -8,20 +8,22 @@ import { read, write } from '../kernel/descriptors.ffi.ts'
 
 export type ChildMessage =
   | { type: 'need-maps' }
+  /** Every mount is made, the root not yet entered: the moment of prestart and createRuntime. Waits for `hooks-done`. */
+  | { type: 'root-made' }
+  /** Not worth a failure, but to be told. */
+  | { type: 'warning'; text: string }
   /** Everything is set up; waits for `start`. `master` is the terminal's number in the child's descriptor table. */
   | { type: 'created'; master?: number; steps: [name: string, milliseconds: number][] }
-  /** exec only: the host's pid of the process that entered the container. */
+  /** The host's pid of the process that was made for the container, told by the one that made it. */
   | { type: 'entered'; pid: number }
   /** The filter is loaded; `listener` is the descriptor's number in the child's table. Waits for `listener-taken`. */
   | { type: 'seccomp-listener'; listener: number }
   | { type: 'failed'; step: string; kind: ErrorKind; message: string }
 
 /** `await-start`: the maker goes; `start` will come from somebody else, who connects to the gate. */
-export type ParentMessage =
-  | { type: 'maps-written' }
-  | { type: 'start' }
-  | { type: 'await-start' }
-  | { type: 'listener-taken' }
+export type ParentMessage = {
+  type: 'known' | 'maps-written' | 'hooks-done' | 'start' | 'await-start' | 'listener-taken'
+}
 
 export function send(fd: number, message: ChildMessage | ParentMessage): void {
   const body = Buffer.from(JSON.stringify(message))

@@ -1,6 +1,7 @@
 /** What this runtime cannot do is refused by its field, before anything is touched; never ignored. Pure. */
 import { EngineError } from '../base/errors.ts'
-import type { OciSpec } from '../spec/oci.ts'
+import type { OciNamespaceType, OciSpec } from '../spec/oci.ts'
+import { createdKinds, hasNamespace } from './namespaces.ts'
 
 type Rule = readonly [field: string, broken: (spec: OciSpec) => boolean, why: string]
 
@@ -14,12 +15,20 @@ const rules: readonly Rule[] = [
   ],
   ['process.cwd', (spec) => spec.process?.cwd.startsWith('/') !== true, 'must be an absolute path'],
   ['root.path', (spec) => spec.root.path === '', 'must not be empty'],
-  ['hooks', (spec) => Object.values(spec.hooks ?? {}).some((list) => list.length > 0), 'are not supported'],
-  ['linux.timeOffsets', (spec) => spec.linux?.timeOffsets !== undefined, 'are not supported'],
   [
-    'linux.namespaces',
-    (spec) => spec.linux?.namespaces?.some(({ type }) => type === 'time') === true,
-    'of type time are not supported',
+    'linux.timeOffsets',
+    (spec) => spec.linux?.timeOffsets !== undefined && !makes(spec, 'time'),
+    "need a time namespace of the container's own",
+  ],
+  [
+    'hostname',
+    (spec) => (spec.hostname ?? '') !== '' && !hasNamespace(spec, 'uts'),
+    'needs a UTS namespace of its own',
+  ],
+  [
+    'domainname',
+    (spec) => (spec.domainname ?? '') !== '' && !hasNamespace(spec, 'uts'),
+    'needs a UTS namespace of its own',
   ],
   [
     'linux.seccomp.listenerPath',
@@ -39,7 +48,7 @@ const rules: readonly Rule[] = [
   ],
   [
     'linux.uidMappings',
-    (spec) => wantsUserNamespace(spec) && (spec.linux?.uidMappings ?? []).length === 0,
+    (spec) => makes(spec, 'user') && (spec.linux?.uidMappings ?? []).length === 0,
     'are needed for a user namespace',
   ],
   [
@@ -54,8 +63,7 @@ const asksListener = (spec: OciSpec): boolean =>
 
 const hasTwins = (values: readonly string[]): boolean => new Set(values).size !== values.length
 
-const wantsUserNamespace = (spec: OciSpec): boolean =>
-  spec.linux?.namespaces?.some(({ type, path }) => type === 'user' && (path ?? '') === '') === true
+const makes = (spec: OciSpec, type: OciNamespaceType): boolean => createdKinds(spec).has(type)
 
 export function validate(spec: OciSpec): void {
   for (const [field, broken, why] of rules) if (broken(spec)) throw new EngineError('invalid', `${field} ${why}`)

@@ -43,6 +43,7 @@ function walk(cgroups: CgroupHost): void {
     cgroup: cgroups.group('/drydock'),
     loadSeccomp: () => -1,
     supervised: true,
+    warn: () => undefined,
   }
   mount({ source: 'tmpfs', target: stage, type: 'tmpfs', data: 'size=1m' })
   for (const name of ['lower', 'upper', 'work', 'root']) mkdirSync(`${stage}/${name}`)

@@ -2,7 +2,7 @@
  * The shim: the process that stands between the daemon and one container. It makes the container, owns its streams and
  * log, keeps its exit code, and goes on when the daemon does not. Runs in a process forked out of the spawner.
  */
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
@@ -16,6 +16,7 @@ import { NameServer } from '../resolver/name-server.ts'
 import { resolverConfigName } from '../resolver/resolver-config.ts'
 import { type CreatedProcess, createContainer } from '../runtime/create.ts'
 import { joinContainer } from '../runtime/exec.ts'
+import { type ContainerState, runHooksOnward, stateOf } from '../runtime/hooks.ts'
 import type { LoadSeccomp } from '../runtime/request.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
@@ -202,6 +203,7 @@ export class Supervisor implements ConnectionOwner {
         cgroup: this.#cgroup,
         loadSeccomp,
         supervised: true,
+        warn: this.#warn,
         ...(pipes === undefined ? {} : { streams: pipes }),
       })
       this.#init.process = process
@@ -228,7 +230,20 @@ export class Supervisor implements ConnectionOwner {
       throw error
     }
     this.#init.started = true
-    return { spans: [{ layer: 'kernel', name: 'execve', start, end: performance.timeOrigin + performance.now() }] }
+    const end = performance.timeOrigin + performance.now()
+    this.#runHooks('poststart', { status: 'running', pid: process.pid })
+    return { spans: [{ layer: 'kernel', name: 'execve', start, end }] }
+  }
+
+  #runHooks(kind: 'poststart' | 'poststop', state: Pick<ContainerState, 'status' | 'pid'>): void {
+    const { directory } = this.#options
+    const identity = stateOf({ id: this.#config.id, spec: this.#spec, bundle: directory })
+    runHooksOnward(kind, this.#spec.hooks, { ...identity, ...state }, { directory, warn: this.#warn })
+  }
+
+  /** The shim has nobody to tell: its sentences lie beside the container's other files. */
+  readonly #warn = (sentence: string): void => {
+    appendFileSync(join(this.#options.directory, 'warnings.txt'), `${timestamp()} ${sentence}\n`)
   }
 
   #serveNames(): void {
@@ -255,6 +270,7 @@ export class Supervisor implements ConnectionOwner {
         cgroup: this.#cgroup,
         loadSeccomp: this.#options.loadSeccomp,
         supervised: true,
+        warn: this.#warn,
         ...(pipes === undefined ? {} : { streams: pipes }),
       })
       if (joined.master !== undefined) io.setTerminal(joined.master)
@@ -347,6 +363,7 @@ export class Supervisor implements ConnectionOwner {
     }
     if (this.#cgroup.processes().length > 0) this.#cgroup.kill(killPatience)
     this.#cgroup.remove()
+    this.#runHooks('poststop', { status: 'stopped' })
     return oomKilled
   }
 

@@ -10,66 +10,27 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { detectCgroups } from '../../engine/cgroup/detect.ts'
-import type { Shim, Supervisors } from '../../engine/shim/shim.ts'
-import { startSupervisors } from '../../engine/shim/spawner-client.ts'
-import { type BundleOptions, makeBundle, type TestBundle } from './bundle.ts'
+import type { Supervisors } from '../../engine/shim/shim.ts'
+import { type BundleOptions, makeBundle } from './bundle.ts'
+import { collect, ShimBed, script, startSpawner, unframe } from './shim-bed.ts'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
-const program = resolve(import.meta.dirname, '../../engine/shim/spawner.ts')
-const start = () => startSupervisors({ program, node: process.execPath })
 
+let bed: ShimBed
 let supervisors: Supervisors
 before(async () => {
-  if (skip === false) supervisors = await start()
-})
-after(async () => {
   if (skip !== false) return
-  await supervisors.close()
-  detectCgroups().group('/drydock-test').remove()
+  bed = await ShimBed.start()
+  supervisors = bed.supervisors
 })
+after(() => bed?.close())
 
-const collect = async (stream: AsyncIterable<Buffer>): Promise<Buffer> => Buffer.concat(await Array.fromAsync(stream))
-
-/** Takes the frames of wire fact 18 apart. */
-function unframe(bytes: Buffer): { stdout: string; stderr: string } {
-  const parts: Record<number, Buffer[]> = { 1: [], 2: [] }
-  for (let at = 0; at < bytes.length; ) {
-    const length = bytes.readUInt32BE(at + 4)
-    parts[bytes[at]!]!.push(bytes.subarray(at + 8, at + 8 + length))
-    at += 8 + length
-  }
-  return { stdout: Buffer.concat(parts[1]!).toString(), stderr: Buffer.concat(parts[2]!).toString() }
-}
-
-async function launch(
-  args: readonly string[],
-  options: BundleOptions = {},
-): Promise<{ bundle: TestBundle; shim: Shim }> {
-  const bundle = makeBundle(args, options)
-  return { bundle, shim: await supervisors.launch(bundle.directory) }
-}
-
-async function run(
-  args: readonly string[],
-  options: BundleOptions = {},
-): Promise<{ stdout: string; stderr: string; exitCode: number; log: string }> {
-  const { bundle, shim } = await launch(args, options)
-  using _bundle = bundle
-  await shim.create()
-  const output = collect(await shim.attach({ stdin: false, stdout: true, stderr: true }))
-  await shim.start()
-  const { exitCode } = await shim.exited
-  const bytes = await output
-  await shim.release()
-  const streams = options.terminal === true ? { stdout: bytes.toString(), stderr: '' } : unframe(bytes)
-  return { ...streams, exitCode, log: readFileSync(bundle.logPath, 'utf8') }
-}
-
-const script = (text: string): string[] => ['sh', '-c', text]
+const launch: ShimBed['launch'] = (args, options) => bed.launch(args, options)
+const run: ShimBed['run'] = (args, options) => bed.run(args, options)
 
 test('output, exit code and log of a short run', { skip }, async () => {
   const { stdout, stderr, exitCode, log } = await run(script('echo out; echo err >&2; exit 7'))
@@ -205,12 +166,12 @@ test('the kernel kills at the memory limit, and the exit says so', { skip }, asy
 
 test('a container outlives spawner and daemon, is found again, and its end is not missed', { skip }, async () => {
   using bundle = makeBundle(script('echo before; sleep 0.5; echo after; exit 5'))
-  const first = await start()
+  const first = await startSpawner()
   const shim = await first.launch(bundle.directory)
   await shim.create()
   await shim.start()
   await first.close()
-  const second = await start()
+  const second = await startSpawner()
   try {
     const found = await second.find(bundle.directory)
     assert.ok(found !== undefined, 'the shim is not found')
