@@ -3,13 +3,24 @@
  * dist/extension, dist/webview. Does nothing when no source has changed since the last time.
  */
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { root } from './toolchain.mjs'
 
 const output = join(root, 'dist')
 const stamp = join(output, '.stamp')
+const engineOutput = join(output, 'engine')
 
 /** Programs of the engine: name in dist/engine → source. main is the daemon and the command line. */
 const engineEntries = { main: 'engine/main.ts', spawner: 'engine/shim/spawner.ts' }
@@ -51,11 +62,36 @@ const shared = { absWorkingDir: root, bundle: true, sourcemap: 'linked', logLeve
 // A smaller text is less memory for as long as the daemon runs; names stay, for stack traces.
 const small = { minifyWhitespace: true, minifySyntax: true }
 
-function buildEngine(esbuild) {
+/** V8 keeps a text with a single character beyond Latin-1 in two bytes each: all that is left of them is escaped. */
+function assertPlainText(path) {
+  const [found] = /[^\0-\x7f].{0,40}/.exec(readFileSync(path, 'utf8')) ?? []
+  if (found !== undefined) throw new Error(`${path}: write \\uXXXX in the source for the first character of ${found}`)
+}
+
+/** What is imported by call becomes a file of its own, beside main, and is read when it is called for. */
+async function buildEngine(esbuild) {
   const entryPoints = existing(engineEntries)
   if (Object.keys(entryPoints).length === 0) return
   const options = { platform: 'node', target: 'node22', format: 'esm', external: ['koffi'], banner }
-  return esbuild.build({ ...shared, ...small, ...options, entryPoints, outdir: 'dist/engine' })
+  const chunks = { splitting: true, chunkNames: 'part-[name]-[hash]', metafile: true }
+  const results = await Promise.all(
+    Object.entries(entryPoints).map(([name, source]) =>
+      esbuild.build({
+        ...shared,
+        ...small,
+        ...options,
+        ...chunks,
+        entryPoints: { [name]: source },
+        outdir: engineOutput,
+      }),
+    ),
+  )
+  const written = new Set(
+    results.flatMap(({ metafile }) => Object.keys(metafile.outputs).map((path) => join(root, path))),
+  )
+  for (const path of written) if (path.endsWith('.js')) assertPlainText(path)
+  for (const name of readdirSync(engineOutput))
+    if (name.startsWith('part-') && !written.has(join(engineOutput, name))) rmSync(join(engineOutput, name))
 }
 
 function buildExtension(esbuild) {
@@ -91,9 +127,9 @@ export async function build() {
   const wanted = fingerprint()
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return false
   const { default: esbuild } = await import('esbuild')
-  mkdirSync(join(output, 'engine'), { recursive: true })
+  mkdirSync(engineOutput, { recursive: true })
   await Promise.all([buildEngine(esbuild), buildExtension(esbuild), buildPages(esbuild)])
-  copyKoffi(join(output, 'engine'))
+  copyKoffi(engineOutput)
   writeFileSync(`${stamp}.new`, wanted)
   renameSync(`${stamp}.new`, stamp)
   return true

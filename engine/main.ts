@@ -14,6 +14,7 @@ import { lockRoot } from './api/root-lock.ts'
 import { routes } from './api/routes.ts'
 import { ApiServer } from './api/server.ts'
 import { inheritedSocket, listenOn } from './api/socket-file.ts'
+import { whenAtRest } from './base/at-rest.ts'
 import { Database } from './base/database.ts'
 import { EngineError, messageOf } from './base/errors.ts'
 import { timestamp } from './base/time.ts'
@@ -52,8 +53,8 @@ type DaemonOptions = {
 const databaseName = 'engine.db'
 const schemas = [snapshotSchema, imageSchema, networkSchema, volumeSchema, containerSchema]
 
-/** Milliseconds after the start. */
-const settled = 5000
+/** Milliseconds of rest after which the daemon gives back what it does not need for resting. */
+const restful = 4000
 const usualSocket = '/run/drydock/docker.sock'
 
 const report = (problem: string): void => console.error(`drydock: ${problem}`)
@@ -157,8 +158,7 @@ async function daemon(options: DaemonOptions): Promise<void> {
   else stack.use(await listenOn(server.http, options.socket, { uid: options.user, gid: 0 }))
   stack.defer(() => server.close())
   console.log(`drydock engine listening on unix://${options.socket}`)
-  // What the start needed is garbage now; whoever came at once is served first.
-  setTimeout(returnUnusedMemory, settled).unref()
+  stack.use(whenAtRest(restful, returnUnusedMemory))
   await stopped
 }
 

@@ -1,5 +1,5 @@
 /** Containers: their life from start to end. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { now } from '../trace/trace.ts'
 import { empty, lines } from './answer.ts'
 import { invalid } from './errors.ts'

@@ -1,5 +1,5 @@
 /** Containers: what flows in and out of one: attach, logs, archives, export. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import type { PathStat } from '../lifecycle/containers.ts'
 import { bytes, empty, hijack } from './answer.ts'

@@ -1,5 +1,5 @@
 /** Containers: what there is, and what can be asked of one. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Container } from '../lifecycle/container.ts'
 import { empty, json } from './answer.ts'
 import { listed } from './container-filters.ts'

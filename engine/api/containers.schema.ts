@@ -1,5 +1,5 @@
 /** Request bodies about containers, as Go would read them. Meanings are checked by the lifecycle. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ContainerConfig, HostConfig } from '../lifecycle/container.ts'
 import { goObject, optionalFlag, optionalInteger, optionalMap, optionalText, optionalTexts } from './query.schema.ts'
 

@@ -1,6 +1,6 @@
 /** What Drydock has beyond Docker: the layers below a container, and a look before a prune. */
 import { availableParallelism } from 'node:os'
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError, isKind } from '../base/errors.ts'
 import type { Container } from '../lifecycle/container.ts'
 import { json, lines, tunnel } from './answer.ts'

@@ -1,5 +1,5 @@
 /** What happens, as it happens. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { EngineEvent } from '../lifecycle/events.ts'
 import { lines } from './answer.ts'
 import type { Event } from './contract/docker.ts'

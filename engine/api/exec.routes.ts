@@ -1,5 +1,5 @@
 /** Further processes in a running container. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import type { Exec } from '../lifecycle/containers.ts'
 import { empty, hijack, json } from './answer.ts'

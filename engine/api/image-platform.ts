@@ -1,5 +1,5 @@
 /** The `platform` parameter of images that are here: JSON, unlike the text that a pull takes. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import type { Image } from '../images/image.ts'
 import { invalid } from './errors.ts'

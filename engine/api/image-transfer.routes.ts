@@ -1,5 +1,5 @@
 /** Images that come and go: pull, push, load, save, import. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { OnProgress } from '../images/image.ts'
 import { type Answer, bytes, json, progress, type WriteLine } from './answer.ts'
 import { decompressed } from './compressed-body.ts'

@@ -1,5 +1,5 @@
 /** Images: what there is, and what can be done to one that is here. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import type { Image } from '../images/image.ts'
 import { empty, json } from './answer.ts'

@@ -1,6 +1,6 @@
 /** JSON request bodies under dockerd's rules: content type, size, one document. */
 import type { Readable } from 'node:stream'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { messageOf } from '../base/errors.ts'
 import { invalid } from './errors.ts'
 

@@ -1,5 +1,5 @@
 /** Container networks. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { isKind, messageOf } from '../base/errors.ts'
 import type { Network } from '../network/network.ts'
 import { empty, json } from './answer.ts'

@@ -1,5 +1,5 @@
 /** Query parameters and the pieces that request bodies are made of. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { Filters } from './filters.ts'
 
 /** A parameter may repeat: an array in the raw query. The first one counts where one is asked for. */

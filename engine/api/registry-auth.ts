@@ -1,5 +1,5 @@
 /** The X-Registry-Auth header: base64 of a JSON document, in either alphabet, padded or not. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { RegistryAuth } from '../images/image.ts'
 import { goObject, optionalText } from './query.schema.ts'
 

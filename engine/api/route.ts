@@ -1,7 +1,7 @@
 /** A route is a declaration: what it takes is checked before its handler runs. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Answer } from './answer.ts'
 import type { ApiVersion } from './api-version.ts'
 import type { Engine } from './engine.ts'

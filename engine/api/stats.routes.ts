@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { z } from 'zod'
+import * as z from 'zod'
 import { isKind } from '../base/errors.ts'
 import type { Container } from '../lifecycle/container.ts'
 import { json, lines } from './answer.ts'

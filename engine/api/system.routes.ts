@@ -1,5 +1,5 @@
 /** The engine itself. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import { empty, json, text } from './answer.ts'
 import { summaryView } from './container-view.ts'

@@ -1,5 +1,5 @@
 /** Named volumes. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { isKind } from '../base/errors.ts'
 import type { Volume } from '../volumes/volume.ts'
 import { empty, json } from './answer.ts'

@@ -36,11 +36,11 @@ export type Service = {
 const unitDirectory = '/etc/systemd/system'
 
 /** Node's own: a daemon that waits for most of its life needs a small heap more than rare collections. */
-const lean = ['--max-semi-space-size=1', '--optimize-for-size']
+export const leanNode = ['--max-semi-space-size=1', '--optimize-for-size']
 
 /** The daemon's own command line. */
 export const daemonWords = (place: string, { root, execRoot, socket, user }: Settings): string[] => [
-  ...[join(place, 'current', 'bin', 'node'), ...lean, join(place, 'current', 'main.js'), 'engine'],
+  ...[join(place, 'current', 'bin', 'node'), ...leanNode, join(place, 'current', 'main.js'), 'engine'],
   ...['--root', root, '--exec-root', execRoot, '--socket', socket, '--user', String(user)],
 ]
 

@@ -42,7 +42,7 @@ const timeUnits: Readonly<Record<string, number>> = { ns: 1e-9, us: 1e-6, µs: 1
 
 /** `1m30s`: seconds. Undefined for anything else. */
 export function parseDuration(text: string): number | undefined {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)]
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|\u00b5s|ms|s|m|h)/g)]
   if (parts.length === 0 || parts.map(([whole]) => whole).join('') !== text) return undefined
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * timeUnits[unit!]!, 0)
 }

@@ -1,5 +1,5 @@
 /** The image configuration, checked: image-spec config.md. Tools written in Go leave null where they mean nothing. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseJson } from './bounded-json.ts'
 import { sha256 } from './digest.ts'
 import type { ImageConfig } from './image.ts'

@@ -1,6 +1,6 @@
 /** docker load: the archives of docker save (manifest.json) and OCI image layouts (image-layout.md). */
 import { Readable } from 'node:stream'
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import { ArchiveFiles } from './archive-files.ts'
 import type { ImageDepot } from './depot.ts'

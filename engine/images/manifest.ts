@@ -1,5 +1,5 @@
 /** Manifests and indexes, checked: image-spec manifest.md and image-index.md; distribution's schema 2 has the same shape. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import { parseJson } from './bounded-json.ts'
 import { type Digest, isDigest } from './digest.ts'

@@ -3,7 +3,7 @@
  * (distribution's token authentication). Tokens are kept per credentials and scope until shortly before they expire.
  */
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseJson } from './bounded-json.ts'
 import type { RegistryAuth } from './image.ts'
 import { RegistryError } from './registry-errors.ts'

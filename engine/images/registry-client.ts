@@ -1,6 +1,6 @@
 /** One repository of one registry: the pull half of distribution-spec 1.1, and the requests that the push half is made of. */
 import type { Dispatcher } from 'undici'
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import { parseJson } from './bounded-json.ts'
 import { type Digest, isDigest, sha256 } from './digest.ts'

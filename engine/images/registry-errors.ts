@@ -1,5 +1,5 @@
 /** What registries and networks answer instead of content, as sentences. Docker's words where clients know them. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts'
 
 /** A failed exchange. `code` is distribution's error code (`DENIED`, `MANIFEST_UNKNOWN`, …) where there was one. */

@@ -1,8 +1,11 @@
 /** HTTP to registries: one connection pool, redirects by hand so that credentials stay where they belong. */
 import { getCACertificates } from 'node:tls'
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
+import type { Dispatcher } from 'undici'
 import type { RegistryConfig } from './registry-config.ts'
 import { errorOfAnswer, errorOfNetwork, RegistryError } from './registry-errors.ts'
+
+/** Loaded by the first request: it is half of the daemon's text, and many never pull. */
+type Undici = typeof import('undici')
 
 export type WireRequest = {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH'
@@ -52,11 +55,12 @@ export class Transport implements AsyncDisposable {
   }
 
   async #exchange(wire: WireRequest): Promise<Dispatcher.ResponseData> {
+    const undici = await import('undici')
     wire.signal?.throwIfAborted()
     try {
-      return await request(wire.url, {
+      return await undici.request(wire.url, {
         method: wire.method,
-        dispatcher: this.#dispatcher(wire),
+        dispatcher: this.#dispatcher(undici, wire),
         headersTimeout: this.#config.headersTimeout,
         bodyTimeout: this.#config.stallTimeout,
         ...(wire.headers !== undefined && { headers: wire.headers }),
@@ -70,7 +74,7 @@ export class Transport implements AsyncDisposable {
   }
 
   /** Go never takes a proxy for loopback; the rest follows HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
-  #dispatcher({ url, insecure }: WireRequest): Dispatcher {
+  #dispatcher(undici: Undici, { url, insecure }: WireRequest): Dispatcher {
     const direct = /^(localhost|127\..*|\[::1\])$/.test(url.hostname)
     const key = `${insecure} ${direct}`
     const known = this.#dispatchers.get(key)
@@ -84,8 +88,8 @@ export class Transport implements AsyncDisposable {
     const proxied = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some((name) => process.env[name])
     const made =
       proxied && !direct
-        ? new EnvHttpProxyAgent({ connect, requestTls: connect, allowH2: false })
-        : new Agent({ connect, allowH2: false })
+        ? new undici.EnvHttpProxyAgent({ connect, requestTls: connect, allowH2: false })
+        : new undici.Agent({ connect, allowH2: false })
     this.#dispatchers.set(key, made)
     return made
   }

@@ -14,6 +14,7 @@ export class EventLoop {
   readonly #watchers = new Map<number, Watcher>()
   readonly #poll = new PollSet()
   #timers: { due: number; run: () => void }[] = []
+  #rest: { delay: number; due: number; run: () => void } | undefined
   #running = true
 
   watch(fd: number, watcher: Watcher): void {
@@ -27,6 +28,11 @@ export class EventLoop {
   /** Runs once after `delay` milliseconds. */
   after(delay: number, run: () => void): void {
     this.#timers.push({ due: performance.now() + delay, run })
+  }
+
+  /** Runs each time when nothing has been ready for `delay` milliseconds, once. */
+  atRest(delay: number, run: () => void): void {
+    this.#rest = { delay, due: performance.now() + delay, run }
   }
 
   stop(): void {
@@ -48,6 +54,7 @@ export class EventLoop {
       if (events !== undefined) slots.push({ fd, watcher, slot: this.#poll.add(fd, events) })
     }
     if (this.#poll.wait(this.#timeout()) === 0) return
+    if (this.#rest !== undefined) this.#rest.due = performance.now() + this.#rest.delay
     for (const { fd, watcher, slot } of slots) {
       const events = this.#poll.events(slot)
       // An earlier handler of this turn may have closed it; the number may even be somebody else's by now.
@@ -56,14 +63,17 @@ export class EventLoop {
   }
 
   #timeout(): number {
-    if (this.#timers.length === 0) return -1
-    const next = Math.min(...this.#timers.map(({ due }) => due))
-    return Math.max(0, Math.ceil(next - performance.now()))
+    const next = Math.min(this.#rest?.due ?? Infinity, ...this.#timers.map(({ due }) => due))
+    return next === Infinity ? -1 : Math.max(0, Math.ceil(next - performance.now()))
   }
 
   #runTimers(): void {
-    if (this.#timers.length === 0) return
+    if (this.#rest === undefined && this.#timers.length === 0) return
     const now = performance.now()
+    if (this.#rest !== undefined && this.#rest.due <= now) {
+      this.#rest.due = Infinity
+      this.#rest.run()
+    }
     const due = this.#timers.filter((timer) => timer.due <= now)
     if (due.length === 0) return
     this.#timers = this.#timers.filter((timer) => timer.due > now)

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { messageOf } from '../base/errors.ts'
 import { detectCgroups } from '../cgroup/detect.ts'
 import { close, pollEvents, read, write } from '../kernel/descriptors.ffi.ts'
+import { returnFilePages } from '../kernel/memory.ffi.ts'
 import { clone, exit, prepareFork, reap, setProcessName } from '../kernel/process.ffi.ts'
 import { blockSignals, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
@@ -18,6 +19,8 @@ import { encodeSpawn, type SpawnRequest } from './spawner-protocol.ts'
 
 const daemon = 3
 const proofForks = 3
+/** Milliseconds without a word from anybody. */
+const restful = 4000
 
 /**
  * Forks, allocates in the child until garbage is collected, and looks at the exit code: the recipe leans on V8, and
@@ -79,6 +82,7 @@ function serve(): never {
   })
   const proven = proveFork()
   write(daemon, encodeSpawn({ number: 0, proven }))
+  loop.atRest(restful, returnFilePages)
   loop.run()
   exit(0)
 }

@@ -1,5 +1,5 @@
 /** A profile that a user brings along (`--security-opt seccomp=FILE`), as text. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import { parseExactly } from './config-json.ts'
 import type { SeccompProfile } from './seccomp-profile.ts'

@@ -22,6 +22,8 @@ export class ApiPeer implements AsyncDisposable {
   readonly #options: PeerOptions
   readonly #agent = new Agent({ keepAlive: true })
   #daemon: ChildProcess | undefined
+  /** When the daemon was ready; as performance.now() tells it. */
+  begun = 0
 
   constructor(options: PeerOptions) {
     this.place = options.place
@@ -42,7 +44,10 @@ export class ApiPeer implements AsyncDisposable {
       if (daemon.exitCode !== null) throw new Error(`${program} ended: ${this.place.log.slice(-500)}`)
       const answer = await this.#send('GET', '/_ping').catch(() => undefined)
       answer?.resume()
-      if (answer?.statusCode === 200) return
+      if (answer?.statusCode === 200) {
+        this.begun = performance.now()
+        return
+      }
       await sleep(5)
     }
     throw new Error(`${program} does not answer: ${this.place.log.slice(-500)}`)

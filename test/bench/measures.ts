@@ -1,6 +1,7 @@
 /** What is measured: each is a function of a peer that yields a number per round. */
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiPeer } from './api-peer.ts'
 import { pss } from './place.ts'
 import { ensurePullImage, pullReference, registryAt } from './pull-image.ts'
@@ -57,7 +58,13 @@ const parallel = (peer: ApiPeer, rounds: number): Promise<number[]> =>
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
 
-const idle = async (peer: ApiPeer): Promise<number[]> => [sum(peer.place.processes().map(pss))]
+/** Milliseconds after its start in which a daemon may put its memory in order. */
+const settling = 12_000
+
+async function idle(peer: ApiPeer): Promise<number[]> {
+  await sleep(Math.max(0, peer.begun + settling - performance.now()))
+  return [sum(peer.place.processes().map(pss))]
+}
 
 async function shim(peer: ApiPeer): Promise<number[]> {
   const before = new Set(peer.place.processes())

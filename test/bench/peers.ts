@@ -1,6 +1,7 @@
 /** The engines that are compared: ours as it is shipped, and those that this machine has. */
 import { accessSync, constants, cpSync, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { leanNode } from '../../engine/cli/setup-service.ts'
 import { ApiPeer } from './api-peer.ts'
 import { Place, searchPath } from './place.ts'
 import { rootfsArchive } from './rootfs.ts'
@@ -31,7 +32,16 @@ async function drydock(): Promise<ApiPeer> {
   return new ApiPeer({
     place,
     image: 'host',
-    daemon: [process.execPath, ...profile, main, 'daemon', ...roots, '--socket', place.path('docker.sock')],
+    daemon: [
+      process.execPath,
+      ...leanNode,
+      ...profile,
+      main,
+      'daemon',
+      ...roots,
+      '--socket',
+      place.path('docker.sock'),
+    ],
     hostConfig: { CgroupParent: `/${place.cgroup}` },
     erase: () => void place.run(process.execPath, [main, 'setup', 'erase', ...roots]),
   })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { z } from 'zod'
+import * as z from 'zod'
 import { empty } from '../../../engine/api/answer.ts'
 import { splitVersion } from '../../../engine/api/api-version.ts'
 import { createContainerBody, createExecBody } from '../../../engine/api/containers.schema.ts'
