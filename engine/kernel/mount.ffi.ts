@@ -10,6 +10,7 @@ const cMount = declare(
 )
 const cUmount = declare('umount2', 'int umount2(const char *target, int flags)', quoted)
 const cPivotRoot = declare('pivot_root', 'int pivot_root(const char *new_root, const char *put_old)', quoted)
+const cFchdir = declare('fchdir', 'int fchdir(int fd)', (fd) => `${fd}`)
 const cChroot = declare('chroot', 'int chroot(const char *path)', quoted)
 const openTreeCall = declare(
   'open_tree',
@@ -121,6 +122,11 @@ export const pivotRoot = (newRoot: string, putOld: string): void => {
 /** Where the caller's paths begin; its working directory stays. chroot(2). */
 export const changeRoot = (path: string): void => {
   cChroot(path)
+}
+
+/** The working directory becomes what the descriptor shows, whatever its name is; fchdir(2). */
+export const changeDirectory = (directory: number): void => {
+  cFchdir(directory)
 }
 
 const OPEN_TREE_CLONE = 1

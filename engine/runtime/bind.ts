@@ -54,7 +54,8 @@ export function mountBind(root: number, entry: OciMount, plan: MountPlan, idMap:
   refuseCoveringProc(target, entry.destination)
   attachMount(copy, target)
   // A copy belongs to no namespace until it is attached; only then can it join or leave a peer group.
-  for (const flags of plan.propagation.length === 0 ? [ms.MS_PRIVATE | ms.MS_REC] : plan.propagation)
+  // Without a word it stays in those of its source.
+  for (const flags of plan.propagation)
     setMountAttributes(copy, { propagation: flags & ~ms.MS_REC, recursive: (flags & ms.MS_REC) !== 0 })
 }
 

@@ -4,6 +4,7 @@
  */
 import { close } from '../kernel/descriptors.ffi.ts'
 import { borrowDescriptor, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
+import { releaseRoot } from './borrowed-tree.ts'
 import { type Conversation, forkInit } from './fork-init.ts'
 import { hasRuntimeHooks, runHooks, runtimeHooks, stateOf } from './hooks.ts'
 import { closeIdMaps, openIdMaps, writeIdMaps } from './id-map.ts'
@@ -43,6 +44,9 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   cgroup.create()
   cleanup.defer(() => {
     if (!succeeded) cgroup.remove()
+  })
+  cleanup.defer(() => {
+    if (!succeeded) releaseRoot(request)
   })
   cgroup.apply(spec.linux?.resources ?? {})
   const idMaps = cleanup.adopt(openIdMaps(spec.mounts ?? []), closeIdMaps)

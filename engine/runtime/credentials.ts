@@ -18,6 +18,7 @@ import {
   setSupplementaryGroups,
   setUser,
 } from '../kernel/identity.ffi.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import { setNoNewPrivileges } from '../kernel/process.ffi.ts'
 import type { OciProcess } from '../spec/oci.ts'
 
@@ -43,13 +44,26 @@ export function becomeUser(process: OciProcess): void {
   const bounding = capabilityMask(process.capabilities?.bounding ?? [])
   dropBoundingExcept(bounding)
   keepCapabilities(true)
-  setSupplementaryGroups(process.user.additionalGids ?? [])
+  becomeMember(process.user.additionalGids ?? [])
   setGroup(process.user.gid)
   setUser(process.user.uid)
   const all = permittedCapabilities()
   setCapabilities({ effective: all, permitted: all, inheritable: 0n })
   keepCapabilities(false)
   setFileCreationMask(process.user.umask ?? 0o022)
+}
+
+/** Where /proc/PID/setgroups is `deny`, as in a user namespace without newgidmap(1), the groups of its maker stay. */
+function becomeMember(gids: readonly number[]): void {
+  try {
+    setSupplementaryGroups(gids)
+  } catch (error) {
+    if (!isErrno(error, 'EPERM')) throw error
+    if (gids.length > 0)
+      throw new EngineError('invalid', 'process.user.additionalGids: setgroups(2) is denied in this user namespace', {
+        cause: error,
+      })
+  }
 }
 
 /** The five sets as configured. For a user other than 0 execve(2) clears what is not ambient. */

@@ -3,12 +3,13 @@
  * process did. Two forks: entering a PID namespace takes effect for children only, so the one that joins makes the one
  * that stays; CLONE_PARENT makes that a child of the caller, who reaps it.
  */
-import { statSync } from 'node:fs'
+import { constants, openSync, statSync } from 'node:fs'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
 import { namespaceKinds, setNamespace } from '../kernel/namespaces.ffi.ts'
 import { clone, cloneFlags, exit, pidfdOpen, reap, setDumpable, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
+import { enterByChroot, ownsTree } from './borrowed-tree.ts'
 import { type CreatedProcess, createdProcess } from './create.ts'
 import { type Conversation, converse } from './fork-init.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
@@ -84,8 +85,11 @@ function enter(request: ExecRequest, pidfd: number, sync: number): never {
     // Before the container's processes can see this one: closed to their ptrace(2), and its /proc/PID/exe with it.
     setDumpable(false)
     const kinds = foreignKinds(request.pid)
+    // In a mount namespace that others have as well, the container's root is a directory of it.
+    const root = ownsTree(request.spec) ? undefined : openSync(`/proc/${request.pid}/root`, constants.O_DIRECTORY)
     request.cgroup.enter(0)
     setNamespace(pidfd, kinds)
+    if (root !== undefined) enterByChroot(root)
     const child = clone({ flags: cloneFlags.CLONE_PARENT })
     if (child.pid === 0) return runToProgram(processContext(request, sync), execSteps)
     send(sync, { type: 'entered', pid: child.pid })

@@ -3,7 +3,7 @@
  * its own mount namespace, with the host's tree still in view until `enterRoot`. Every path below the root is resolved
  * by openat2(2) inside it, and mounted on through its descriptor.
  */
-import { closeSync, constants, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
@@ -20,11 +20,13 @@ import {
 } from '../kernel/mount.ffi.ts'
 import type { OciMount, OciNamespaceType } from '../spec/oci.ts'
 import { mountBind } from './bind.ts'
+import { enterByChroot, mountPoints, ownsTree, refuseChangingSharedTree } from './borrowed-tree.ts'
 import { mountCgroups } from './cgroup-mount.ts'
 import { makeDevices, needsDevices } from './devices.ts'
 import { ensureDirectory, ensureFile, openDirectory, procPath } from './in-root.ts'
 import { propagationOptions } from './mount-options.table.ts'
 import { type MountPlan, planMount } from './mount-options.ts'
+import { hasNamespace } from './namespaces.ts'
 import type { CreateRequest, RootMount } from './request.ts'
 import { refuseCoveringProc } from './rootfs-rules.ts'
 
@@ -32,12 +34,11 @@ import { refuseCoveringProc } from './rootfs-rules.ts'
 export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespaceType>): number {
   const { spec, bundle } = request
   const path = resolve(bundle, spec.root.path)
-  if (!created.has('mount'))
-    throw new EngineError('invalid', 'linux.namespaces: a mount namespace of its own is needed')
-  // Nothing done here may reach the host; what the host mounts later may still arrive (slave), as with runc.
-  mount({ target: '/', flags: propagation(spec.linux?.rootfsPropagation) })
-  const how = created.has('user') ? inUserNamespace : asRoot
-  mountRoot(request.rootMounts, path, how)
+  const how = hasNamespace(spec, 'user') ? inUserNamespace : asRoot
+  if (created.has('mount')) {
+    isolateTree(spec.linux?.rootfsPropagation, path)
+    mountRoot(request.rootMounts, path, how)
+  } else refuseChangingSharedTree(spec, path, request.rootMounts.length)
   const root = openSync(path, constants.O_DIRECTORY)
   for (const target of request.rootMounts.slice(1)) mountPart(root, target, how)
   for (const [index, entry] of (spec.mounts ?? []).entries()) mountEntry(root, entry, request, index)
@@ -47,13 +48,22 @@ export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespa
   return root
 }
 
-function propagation(name: string | undefined): number {
-  if (name === undefined || name === '') return ms.MS_SLAVE | ms.MS_REC
-  const flags = propagationOptions[name]
-  if (flags === undefined)
-    throw new EngineError('invalid', `linux.rootfsPropagation: unknown value ${JSON.stringify(name)}`)
-  // A shared root would carry our set-up to the host; it becomes shared once it is the root.
-  return (flags & ms.MS_SHARED) === 0 ? flags | ms.MS_REC : ms.MS_SLAVE | ms.MS_REC
+/**
+ * Nothing done here may reach the host; what the host mounts later may still arrive (slave), as with runc. A root to be
+ * shared keeps the host's peer groups, so that a `shared` bind can pass mounts on; only the mount that holds the root
+ * is cut off, since what is bound out of it would be its peer.
+ */
+function isolateTree(name: string | undefined, path: string): void {
+  const wanted = propagationOptions[name === undefined || name === '' ? 'rslave' : name]!
+  if ((wanted & ms.MS_SHARED) === 0) mount({ target: '/', flags: wanted | ms.MS_REC })
+  else mount({ target: holderOf(realpathSync(path)), flags: ms.MS_PRIVATE })
+}
+
+function holderOf(path: string): string {
+  const points = new Set(mountPoints(readFileSync('/proc/self/mountinfo', 'utf8')))
+  let holder = path
+  while (!points.has(holder)) holder = dirname(holder)
+  return holder
 }
 
 /** Nothing that a commit of the upper directory could not carry. */
@@ -158,6 +168,11 @@ function changePropagation(root: number, destination: string, plan: MountPlan): 
 
 /** The container's tree becomes `/`, and the host's is gone from view. */
 export function enterRoot(request: CreateRequest, root: number): void {
+  if (!ownsTree(request.spec)) {
+    enterByChroot(root)
+    process.chdir('/')
+    return
+  }
   process.chdir(procPath(root))
   closeSync(root)
   if (request.noPivot === true) moveRoot()

@@ -14,6 +14,7 @@ import { signalNumbers } from '../kernel/signals.table.ts'
 import { accept } from '../kernel/unix-socket.ffi.ts'
 import { NameServer } from '../resolver/name-server.ts'
 import { resolverConfigName } from '../resolver/resolver-config.ts'
+import { releaseRoot } from '../runtime/borrowed-tree.ts'
 import { type CreatedProcess, createContainer } from '../runtime/create.ts'
 import { joinContainer } from '../runtime/exec.ts'
 import { type ContainerState, runHooksOnward, stateOf } from '../runtime/hooks.ts'
@@ -215,6 +216,7 @@ export class Supervisor implements ConnectionOwner {
   }
 
   #start(): ShimAnswer {
+    const { directory } = this.#options
     const process = this.#init.process
     if (process === undefined || this.#init.started)
       throw new EngineError('conflict', `container ${this.#config.id} is not waiting to be started`)
@@ -227,6 +229,7 @@ export class Supervisor implements ConnectionOwner {
       delete this.#init.process
       this.#cgroup.kill(killPatience)
       this.#cgroup.remove()
+      releaseRoot({ spec: this.#spec, bundle: directory })
       throw error
     }
     this.#init.started = true
@@ -363,6 +366,7 @@ export class Supervisor implements ConnectionOwner {
     }
     if (this.#cgroup.processes().length > 0) this.#cgroup.kill(killPatience)
     this.#cgroup.remove()
+    releaseRoot({ spec: this.#spec, bundle: this.#options.directory })
     this.#runHooks('poststop', { status: 'stopped' })
     return oomKilled
   }

@@ -1,5 +1,5 @@
 /** An OCI bundle for tests: this machine's /usr below an overlay, as the image `host` has it, in a directory of its own. */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { newId } from '../../engine/base/identifier.ts'
 import type { ShimConfig } from '../../engine/shim/shim.ts'
@@ -12,6 +12,8 @@ export type BundleOptions = {
   openStdin?: boolean
   stdinOnce?: boolean
   change?: (spec: OciSpec) => void
+  /** No overlay: the root is the directory itself, writable and of this owner, with /usr bound into it. */
+  plainRoot?: { owner: number }
   log?: Partial<ShimConfig['log']>
 }
 
@@ -27,14 +29,23 @@ export function makeBundle(args: readonly string[], options: BundleOptions = {})
   for (const name of ['bin', 'lib', 'lib64', 'sbin']) symlinkSync(`usr/${name}`, join(base, 'skeleton', name))
   for (const name of ['passwd', 'group', 'ld.so.cache']) copyFileSync(`/etc/${name}`, join(base, 'skeleton/etc', name))
   const spec = specOf(id, args, options)
+  if (options.plainRoot !== undefined) makePlainRoot(join(base, 'c/rootfs'), spec, options.plainRoot.owner)
   options.change?.(spec)
   const logPath = join(base, 'json.log')
   const config: ShimConfig = {
     id,
-    rootfs: [
-      { target: '/', lower: [join(base, 'skeleton')], upper: join(base, 'root/upper'), work: join(base, 'root/work') },
-      { target: '/usr', lower: ['/usr'], upper: join(base, 'usr/upper'), work: join(base, 'usr/work') },
-    ],
+    rootfs:
+      options.plainRoot !== undefined
+        ? []
+        : [
+            {
+              target: '/',
+              lower: [join(base, 'skeleton')],
+              upper: join(base, 'root/upper'),
+              work: join(base, 'root/work'),
+            },
+            { target: '/usr', lower: ['/usr'], upper: join(base, 'usr/upper'), work: join(base, 'usr/work') },
+          ],
     terminal: options.terminal === true,
     openStdin: options.openStdin === true,
     stdinOnce: options.stdinOnce === true,
@@ -50,6 +61,15 @@ export function makeBundle(args: readonly string[], options: BundleOptions = {})
     cgroup: spec.linux!.cgroupsPath!,
     [Symbol.dispose]: () => rmSync(base, { recursive: true, force: true }),
   }
+}
+
+function makePlainRoot(rootfs: string, spec: OciSpec, owner: number): void {
+  for (const name of skeleton) mkdirSync(join(rootfs, name))
+  for (const name of ['bin', 'lib', 'lib64', 'sbin']) symlinkSync(`usr/${name}`, join(rootfs, name))
+  for (const name of ['passwd', 'group', 'ld.so.cache']) copyFileSync(`/etc/${name}`, join(rootfs, 'etc', name))
+  for (const name of ['', ...skeleton]) chownSync(join(rootfs, name), owner, owner)
+  for (const place of ['../..', '..']) chmodSync(join(rootfs, place), 0o755)
+  spec.mounts!.push({ destination: '/usr', type: 'bind', source: '/usr', options: ['rbind', 'ro', 'rprivate'] })
 }
 
 const capabilities = ['CAP_CHOWN', 'CAP_KILL', 'CAP_SETUID', 'CAP_SETGID', 'CAP_NET_BIND_SERVICE']

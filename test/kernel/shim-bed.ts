@@ -1,5 +1,5 @@
 /** Runs bundles through spawner and shim, and gives what came out. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { detectCgroups } from '../../engine/cgroup/detect.ts'
 import type { Shim, Supervisors } from '../../engine/shim/shim.ts'
@@ -31,6 +31,7 @@ export type RunResult = { stdout: string; stderr: string; exitCode: number; log:
 export class ShimBed {
   supervisors!: Supervisors
   readonly #shims: Shim[] = []
+  readonly #groups: string[] = []
 
   static async start(): Promise<ShimBed> {
     const bed = new ShimBed()
@@ -45,13 +46,22 @@ export class ShimBed {
       await shim.release().catch(() => undefined)
     }
     await this.supervisors.close()
-    detectCgroups().group('/drydock-test').remove()
+    const host = detectCgroups()
+    for (const path of this.#groups) host.group(path).remove()
+    for (const directory of new Set(Object.values(host.group('/drydock-test').directories))) {
+      try {
+        rmdirSync(directory)
+      } catch {
+        // Others' tests have groups there as well.
+      }
+    }
   }
 
   async launch(args: readonly string[], options: BundleOptions = {}): Promise<{ bundle: TestBundle; shim: Shim }> {
     const bundle = makeBundle(args, options)
     const shim = await this.supervisors.launch(bundle.directory)
     this.#shims.push(shim)
+    this.#groups.push(bundle.cgroup)
     return { bundle, shim }
   }
 
