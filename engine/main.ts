@@ -21,6 +21,7 @@ import { timestamp } from './base/time.ts'
 import { detectCgroups } from './cgroup/detect.ts'
 import { parentGroup } from './cgroup/path.ts'
 import { cgroupTree } from './cgroup/tree.ts'
+import { DaemonError } from './cli/api-client.ts'
 import { addClientCommands } from './cli/command-line.ts'
 import { setup, usualCommand, usualPlace } from './cli/setup.ts'
 import { ownSource } from './cli/setup-place.ts'
@@ -240,6 +241,8 @@ function commandLine(): Command {
 try {
   await commandLine().parseAsync()
 } catch (error) {
-  report(error instanceof EngineError ? error.message : ((error as Error).stack ?? messageOf(error)))
+  // What was meant for the user is a plain error or one of ours; any other is a mistake of this program.
+  const told = error instanceof EngineError || error instanceof DaemonError || (error as Error).constructor === Error
+  report(told ? messageOf(error) : ((error as Error).stack ?? messageOf(error)))
   process.exitCode = 1
 }

@@ -1,12 +1,16 @@
 /** Docker's command line over the API: registers every verb. */
 import type { Command } from 'commander'
 import { ApiClient } from './api-client.ts'
+import { acceptBooleanValues } from './boolean-values.ts'
 import { addContainerVerbs } from './container-verbs.ts'
 import { addExecCommand } from './exec.ts'
+import { addGroups } from './groups.ts'
 import { addImageVerbs } from './image-verbs.ts'
 import { addInspectCommands } from './inspect.ts'
-import { addListCommands } from './lists.ts'
+import { addImages, addPs } from './lists.ts'
+import { addNetworkVerbs } from './network-verbs.ts'
 import { addRunCommands } from './run.ts'
+import { addVolumeVerbs } from './volume-verbs.ts'
 
 /** From `--host`, else DOCKER_HOST, else the default; only unix sockets. */
 export function socketOf(host: string | undefined, fallback: string): string {
@@ -14,6 +18,14 @@ export function socketOf(host: string | undefined, fallback: string): string {
   if (!host.startsWith('unix://'))
     throw new Error(`unable to reach ${JSON.stringify(host)}: only unix:// addresses are supported`)
   return host.slice('unix://'.length)
+}
+
+/** Whoever reads our output may have seen enough: `drydock ps | head -1`. SIGPIPE's own exit code. */
+function endQuietly(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(141)
+    throw error
+  })
 }
 
 export function addClientCommands(program: Command, fallbackSocket: string): void {
@@ -25,10 +37,16 @@ export function addClientCommands(program: Command, fallbackSocket: string): voi
   for (const add of [
     addRunCommands,
     addExecCommand,
-    addListCommands,
     addContainerVerbs,
     addImageVerbs,
     addInspectCommands,
+    addNetworkVerbs,
+    addVolumeVerbs,
+    addGroups,
   ])
     add(program, client)
+  addPs(program.command('ps'), client)
+  addImages(program.command('images'), client)
+  acceptBooleanValues(program)
+  endQuietly()
 }

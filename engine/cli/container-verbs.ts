@@ -2,23 +2,13 @@
 import type { Command } from 'commander'
 import type { ContainerInspect, TopAnswer, WaitAnswer } from '../api/contract/docker.ts'
 import { type ApiClient, containerPath } from './api-client.ts'
-import { type CreateFlags, flagParsers, limitsOf } from './create-flags.ts'
+import type { CreateFlags } from './create-flags.ts'
+import { limitsOf } from './create-request.ts'
+import { forEach } from './each.ts'
+import { flagParsers } from './flag-parsers.ts'
 import { Unframe } from './session.ts'
 import { table } from './table.ts'
 import { parseMoment } from './units.ts'
-
-/** Each name is printed when it is done; a failure does not stop the others, but the exit code is 1. */
-async function forEach(names: readonly string[], act: (name: string) => Promise<unknown>): Promise<void> {
-  for (const name of names) {
-    try {
-      await act(name)
-      process.stdout.write(`${name}\n`)
-    } catch (error) {
-      process.stderr.write(`${(error as Error).message}\n`)
-      process.exitCode = 1
-    }
-  }
-}
 
 type LogFlags = {
   follow?: boolean
@@ -50,7 +40,7 @@ async function logs(client: ApiClient, name: string, flags: LogFlags): Promise<v
 async function top(client: ApiClient, name: string, psArguments: string[]): Promise<void> {
   const query = { ps_args: psArguments.length === 0 ? undefined : psArguments.join(' ') }
   const { Titles, Processes } = await client.json<TopAnswer>('GET', containerPath(name, '/top'), { query })
-  process.stdout.write(table(Titles, Processes))
+  process.stdout.write(table(Titles, Processes, 20))
 }
 
 async function port(client: ApiClient, name: string, wanted: string | undefined): Promise<void> {

@@ -2,8 +2,9 @@
 import type { Command } from 'commander'
 import type { CreateExecAnswer, ExecInspect } from '../api/contract/docker.ts'
 import { type ApiClient, containerPath } from './api-client.ts'
-import { environment, flagParsers, given } from './create-flags.ts'
-import { runSession, windowSize } from './session.ts'
+import { flagParsers } from './flag-parsers.ts'
+import { environment, given } from './flag-values.ts'
+import { checkTerminal, runSession, windowSize } from './session.ts'
 
 type ExecFlags = {
   detach?: boolean
@@ -20,6 +21,7 @@ type ExecFlags = {
 async function exec(client: ApiClient, name: string, command: string[], flags: ExecFlags): Promise<number> {
   const terminal = flags.tty === true
   const stdin = flags.interactive === true && flags.detach !== true
+  checkTerminal({ stdin, terminal })
   const ConsoleSize = terminal ? windowSize() : undefined
   const body = {
     AttachStdin: stdin,

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import type { DeletedImage } from '../api/contract/docker-store.ts'
 import type { ApiClient } from './api-client.ts'
-import { flagParsers } from './create-flags.ts'
+import { flagParsers } from './flag-parsers.ts'
 import { awaitProgress, showProgress } from './pull-progress.ts'
 
 /** The tag after the last slash; a digest has its own place. */
@@ -110,9 +110,10 @@ async function importImage(
   await showProgress(response, process.stdout)
 }
 
-export function addImageVerbs(program: Command, client: () => ApiClient): void {
+/** @param removal `rmi`, or `rm` where the group says that it is images */
+export function addImageVerbs(program: Command, client: () => ApiClient, removal: 'rmi' | 'rm' = 'rmi'): void {
   addRegistryVerbs(program, client)
-  addStoreVerbs(program, client)
+  addStoreVerbs(program, client, removal)
   addArchiveVerbs(program, client)
 }
 
@@ -132,7 +133,7 @@ function addRegistryVerbs(program: Command, client: () => ApiClient): void {
     .action((reference: string) => push(client(), reference))
 }
 
-function addStoreVerbs(program: Command, client: () => ApiClient): void {
+function addStoreVerbs(program: Command, client: () => ApiClient, removal: 'rmi' | 'rm'): void {
   program
     .command('tag')
     .description('Give an image a further name')
@@ -143,7 +144,7 @@ function addStoreVerbs(program: Command, client: () => ApiClient): void {
       await client().send('POST', `/images/${image}/tag`, { query: { repo: repository, tag } })
     })
   program
-    .command('rmi')
+    .command(removal)
     .description('Remove images')
     .option('-f, --force', 'also when a stopped container uses it')
     .option('--no-prune', 'keep untagged parents')

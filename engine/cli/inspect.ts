@@ -1,8 +1,12 @@
 /** `inspect`, `info`, `version`, `events`: what the daemon knows, as JSON or through a template. */
 import type { Command } from 'commander'
+import { newest } from '../api/api-version.ts'
 import type { Event } from '../api/contract/docker.ts'
+import type { Info, Version } from '../api/contract/docker-store.ts'
+import { engineVersion } from '../api/engine-version.ts'
 import { type ApiClient, containerPath, DaemonError, jsonLines } from './api-client.ts'
-import { flagParsers } from './create-flags.ts'
+import { infoText, versionText } from './engine-facts.ts'
+import { flagParsers } from './flag-parsers.ts'
 import { compileTemplate } from './go-template.ts'
 import { filtersOf } from './lists.ts'
 import { parseMoment } from './units.ts'
@@ -52,23 +56,33 @@ async function inspect(
   for (const item of found) process.stdout.write(`${template(item)}\n`)
 }
 
-async function facts(client: ApiClient, path: string, format: string | undefined): Promise<void> {
-  const answer = await client.json<Record<string, unknown>>('GET', path)
+/** @param said what the answer comes to where no format is given */
+async function facts<Answer>(
+  client: ApiClient,
+  path: string,
+  format: string | undefined,
+  said: (answer: Answer) => string,
+): Promise<void> {
+  const answer = await client.json<Answer>('GET', path)
   if (format === 'json') process.stdout.write(`${JSON.stringify(answer)}\n`)
-  else if (format !== undefined) process.stdout.write(`${compileTemplate(format)(answer)}\n`)
-  else for (const line of factLines(answer, '')) process.stdout.write(`${line}\n`)
+  else process.stdout.write(format === undefined ? said(answer) : `${compileTemplate(format)(answer)}\n`)
 }
 
-/** `Name: value`, nested by indentation; what is empty is left out. */
-function factLines(value: Record<string, unknown>, indent: string): string[] {
-  return Object.entries(value).flatMap(([key, item]) => {
-    if (item === null || item === '' || (Array.isArray(item) && item.length === 0)) return []
-    if (Array.isArray(item) && item.every((entry) => typeof entry !== 'object'))
-      return [`${indent}${key}: ${item.join(' ')}`]
-    if (typeof item === 'object')
-      return [`${indent}${key}:`, ...factLines(item as Record<string, unknown>, `${indent} `)]
-    return [`${indent}${key}: ${item}`]
-  })
+const ownVersion = {
+  version: engineVersion,
+  apiVersion: newest,
+  platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+}
+
+/** A template sees both sides, as Docker's does: `{{.Server.Version}}`. */
+async function version(client: ApiClient, format: string | undefined): Promise<void> {
+  const server = await client.json<Version>('GET', '/version')
+  const Client = { Version: ownVersion.version, ApiVersion: ownVersion.apiVersion, Os: process.platform }
+  if (format === undefined) process.stdout.write(versionText(ownVersion, server))
+  else {
+    const both = { Client, Server: server }
+    process.stdout.write(`${format === 'json' ? JSON.stringify(both) : compileTemplate(format)(both)}\n`)
+  }
 }
 
 function eventText({ Type, Action, Actor, time, timeNano }: Event): string {
@@ -95,6 +109,34 @@ async function events(
     )
 }
 
+export const addInfo = (program: Command, client: () => ApiClient): Command =>
+  program
+    .command('info')
+    .description('The engine and its machine')
+    .option('-f, --format <template>', "'json', or a Go template")
+    .action(({ format }: { format?: string }) => facts<Info>(client(), '/info', format, infoText))
+
+export const addEvents = (program: Command, client: () => ApiClient): Command =>
+  program
+    .command('events')
+    .description('What happens, as it happens')
+    .option('-f, --filter <filter>', 'key=value', flagParsers.collect, [])
+    .option('--since <time>', 'a time, or a duration back')
+    .option('--until <time>', 'a time, or a duration back')
+    .option('--format <template>', "'json', or a Go template")
+    .action((flags: { filter: string[] }) => events(client(), flags))
+
+/** `network inspect NAME`: as `inspect --type network`. */
+export const inspectKind = (group: Command, client: () => ApiClient, type: string): Command =>
+  group
+    .command('inspect')
+    .description(`What the engine knows of a ${type}`)
+    .option('-f, --format <template>', "'json', or a Go template")
+    .argument(`<${type}...>`)
+    .action((names: string[], flags: { format?: string; size?: boolean }) =>
+      inspect(client(), names, { ...flags, type }),
+    )
+
 export function addInspectCommands(program: Command, client: () => ApiClient): void {
   program
     .command('inspect')
@@ -106,22 +148,11 @@ export function addInspectCommands(program: Command, client: () => ApiClient): v
     .action((names: string[], flags: { format?: string; type?: string; size?: boolean }) =>
       inspect(client(), names, flags),
     )
-  program
-    .command('info')
-    .description('The engine and its machine')
-    .option('-f, --format <template>', "'json', or a Go template")
-    .action(({ format }: { format?: string }) => facts(client(), '/info', format))
+  addInfo(program, client)
   program
     .command('version')
-    .description("The engine's version")
+    .description('Versions of this command and of the engine')
     .option('-f, --format <template>', "'json', or a Go template")
-    .action(({ format }: { format?: string }) => facts(client(), '/version', format))
-  program
-    .command('events')
-    .description('What happens, as it happens')
-    .option('-f, --filter <filter>', 'key=value', flagParsers.collect, [])
-    .option('--since <time>', 'a time, or a duration back')
-    .option('--until <time>', 'a time, or a duration back')
-    .option('--format <template>', "'json', or a Go template")
-    .action((flags: { filter: string[] }) => events(client(), flags))
+    .action(({ format }: { format?: string }) => version(client(), format))
+  addEvents(program, client)
 }

@@ -4,7 +4,7 @@ import type { ContainerSummary, Port } from '../api/contract/docker.ts'
 import type { ImageSummary } from '../api/contract/docker-store.ts'
 import { humanDuration } from '../lifecycle/status-text.ts'
 import type { ApiClient } from './api-client.ts'
-import { flagParsers } from './create-flags.ts'
+import { flagParsers } from './flag-parsers.ts'
 import { type Column, type ListFlags, renderList } from './listing.ts'
 import { humanSize } from './units.ts'
 
@@ -30,7 +30,7 @@ function portText({ IP = '', PrivatePort, PublicPort, Type }: Port): string {
   return `${IP.includes(':') ? `[${IP}]` : IP}:${PublicPort}->${PrivatePort}/${Type}`
 }
 
-const labelText = (labels: Record<string, string> | null): string =>
+export const labelText = (labels: Record<string, string> | null): string =>
   Object.entries(labels ?? {})
     .map(([key, value]) => `${key}=${value}`)
     .join(',')
@@ -42,7 +42,7 @@ const localTime = (seconds: number): string => {
   return `${date.toISOString().slice(0, 19).replace('T', ' ')} ${zone} ${minutes === 0 ? 'UTC' : zone}`
 }
 
-const containerColumns = (noTrunc: boolean): Column<ContainerSummary>[] => {
+export const containerColumns = (noTrunc: boolean): Column<ContainerSummary>[] => {
   const cut = (text: string, length: number) =>
     noTrunc || text.length <= length ? text : `${text.slice(0, length - 1)}…`
   return [
@@ -103,9 +103,9 @@ async function ps(client: ApiClient, flags: PsFlags): Promise<string> {
   return renderList(containers, containerColumns(flags.noTrunc === true), shown, 'ID', flags)
 }
 
-type ImageRow = { image: ImageSummary; repository: string; tag: string; digest: string }
+export type ImageRow = { image: ImageSummary; repository: string; tag: string; digest: string }
 
-const imageColumns = (noTrunc: boolean): Column<ImageRow>[] => [
+export const imageColumns = (noTrunc: boolean): Column<ImageRow>[] => [
   { name: 'Repository', head: 'REPOSITORY', text: ({ repository }) => repository },
   { name: 'Tag', head: 'TAG', text: ({ tag }) => tag },
   { name: 'Digest', head: 'DIGEST', text: ({ digest }) => digest },
@@ -125,7 +125,7 @@ const imageColumns = (noTrunc: boolean): Column<ImageRow>[] => [
 ]
 
 /** A row for each tag; an image without one has a row of its own. */
-function imageRows(images: readonly ImageSummary[]): ImageRow[] {
+export function imageRows(images: readonly ImageSummary[]): ImageRow[] {
   return images.flatMap((image) => {
     const digestOf = (repository: string) =>
       image.RepoDigests?.find((digest) => digest.startsWith(`${repository}@`))?.split('@')[1] ?? '<none>'
@@ -158,31 +158,33 @@ async function images(client: ApiClient, reference: string | undefined, flags: I
   return renderList(imageRows(list), imageColumns(flags.noTrunc === true), shown, 'ID', flags)
 }
 
-const listFlags = (command: Command): Command =>
+export const listFlags = (command: Command): Command =>
   command
     .option('-q, --quiet', 'ids alone')
-    .option('--no-trunc', 'whole values')
     .option('--format <template>', "'table', 'json', or a Go template")
     .option('-f, --filter <filter>', 'key=value', flagParsers.collect, [])
-    .option('-a, --all', 'all of them')
 
 /** commander makes `trunc: false` of `--no-trunc`. */
-const withTrunc = <Flags>(flags: Flags & { trunc?: boolean }): Flags & { noTrunc: boolean } => ({
+export const withTrunc = <Flags>(flags: Flags & { trunc?: boolean }): Flags & { noTrunc: boolean } => ({
   ...flags,
   noTrunc: flags.trunc === false,
 })
 
-export function addListCommands(program: Command, client: () => ApiClient): void {
-  listFlags(program.command('ps').description('List containers'))
+const wholeFlags = (command: Command): Command =>
+  listFlags(command).option('--no-trunc', 'whole values').option('-a, --all', 'all of them')
+
+export const addPs = (command: Command, client: () => ApiClient): Command =>
+  wholeFlags(command.description('List containers'))
     .option('-n, --last <number>', 'the last ones created', flagParsers.integer)
     .option('-l, --latest', 'the last one created')
     .option('-s, --size', 'with sizes')
     .action(async (flags: PsFlags) => void process.stdout.write(await ps(client(), withTrunc(flags))))
-  listFlags(program.command('images').description('List images'))
+
+export const addImages = (command: Command, client: () => ApiClient): Command =>
+  wholeFlags(command.description('List images'))
     .option('--digests', 'with digests')
     .argument('[reference]')
     .action(
       async (reference: string | undefined, flags: ImagesFlags) =>
         void process.stdout.write(await images(client(), reference, withTrunc(flags))),
     )
-}

@@ -3,9 +3,10 @@ import { writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { ContainerInspect, CreateContainerAnswer, WaitAnswer } from '../api/contract/docker.ts'
 import { type ApiClient, containerPath, DaemonError, textOf } from './api-client.ts'
-import { addCreateFlags, type CreateFlags, createRequest } from './create-flags.ts'
+import { addCreateFlags, type CreateFlags } from './create-flags.ts'
+import { createRequest } from './create-request.ts'
 import { awaitProgress, showProgress } from './pull-progress.ts'
-import { forwardSignals, runSession, windowSize } from './session.ts'
+import { checkTerminal, forwardSignals, runSession, windowSize } from './session.ts'
 
 /** `docker run`'s own exit codes: the daemon failed, or the command could not be run, or was not there. */
 function startFailureCode(message: string): number {
@@ -116,6 +117,8 @@ function reportWait({ StatusCode, Error: error }: WaitAnswer): number {
 }
 
 async function run(client: ApiClient, image: string, command: string[], flags: CreateFlags): Promise<number> {
+  const { tty: terminal = false, interactive: stdin = false, rm: removed = false, sigProxy, detachKeys } = flags
+  if (flags.detach !== true) checkTerminal({ stdin, terminal })
   let id: string
   try {
     id = await createAndTell(client, image, command, flags)
@@ -133,7 +136,6 @@ async function run(client: ApiClient, image: string, command: string[], flags: C
     process.stdout.write(`${id}\n`)
     return 0
   }
-  const { tty: terminal = false, interactive: stdin = false, rm: removed = false, sigProxy, detachKeys } = flags
   return startInForeground(client, { id, stdin, terminal, removed, sigProxy, detachKeys, streams: flags.attach })
 }
 

@@ -43,6 +43,11 @@ export type SessionOptions = {
   resize: (size: WindowSize) => Promise<unknown>
 }
 
+/** As docker refuses it, before anything is made. */
+export function checkTerminal({ stdin, terminal }: { stdin: boolean; terminal: boolean }): void {
+  if (stdin && terminal && !process.stdin.isTTY) throw new Error('the input device is not a TTY')
+}
+
 /** Until the process's output ends. Our terminal is as before when it returns or throws. */
 export async function runSession({ socket, framed, stdin, terminal, resize }: SessionOptions): Promise<void> {
   using cleanup = new DisposableStack()

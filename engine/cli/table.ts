@@ -1,11 +1,13 @@
-/** Columns as Docker's command line sets them: at least as wide as their head, three spaces apart. Pure. */
+/** Columns as Docker's command line sets them: three spaces apart and at least ten wide, the last one unpadded. Pure. */
 
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
+const gap = 3
+const narrowest = 10
+
+export function table(head: readonly string[], rows: readonly (readonly string[])[], atLeast = narrowest): string {
+  const widths = head.map((title, column) =>
+    Math.max(atLeast, ...[title, ...rows.map((row) => row[column]!)].map((cell) => cell.length + gap)),
+  )
   const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column]! + 3))
-      .join('')
-      .trimEnd()
+    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column]!))).join('')
   return [head, ...rows].map((cells) => `${line(cells)}\n`).join('')
 }

@@ -38,6 +38,9 @@ function scaled(bytes: number, base: number, units: readonly string[], digits: n
 /** `7.83MB`: decimal, three digits, as `images` shows sizes. */
 export const humanSize = (bytes: number, digits = 3): string => scaled(bytes, 1000, decimalUnits, digits)
 
+/** `23.54GiB`: powers of 1024, four digits, as `info` shows memory. */
+export const binarySize = (bytes: number): string => scaled(bytes, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'], 4)
+
 const timeUnits: Readonly<Record<string, number>> = { ns: 1e-9, us: 1e-6, µs: 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600 }
 
 /** `1m30s`: seconds. Undefined for anything else. */

@@ -1,5 +1,6 @@
 /** Images, networks and volumes over the wire, and what Drydock shows beyond Docker's API. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -182,5 +183,27 @@ describe('the store', { skip: noEngine }, () => {
     const usage = (await engine.call('GET', '/system/df')).json<{ Images: object[]; BuildCache: object[] }>()
     assert.equal(usage.Images.length, 1)
     assert.deepEqual(usage.BuildCache, [])
+  })
+
+  test('system df counts a layer once that two images share', async () => {
+    const archive = ['tar', '-C', '/etc', '-c', 'hostname', 'passwd']
+    const { stdout } = spawnSync(archive[0]!, archive.slice(1))
+    await engine.call('POST', '/images/create?fromSrc=-&repo=base&tag=1', { raw: stdout })
+    const body = { Image: 'base:1', Cmd: ['x'], Labels: { second: 'yes' } }
+    const { Id } = (await engine.call('POST', '/containers/create', { body })).json<{ Id: string }>()
+    await engine.call('PUT', `/containers/${Id}/archive?path=/`, { raw: stdout })
+    assert.equal((await engine.call('POST', `/commit?container=${Id}&repo=more&tag=1`)).status, 201)
+    type Usage = { LayersSize: number; Images: { RepoTags: string[]; Size: number; SharedSize: number }[] }
+    const usage = (await engine.call('GET', '/system/df?type=image')).json<Usage>()
+    const of = (tag: string) => usage.Images.find(({ RepoTags }) => RepoTags.includes(tag))!
+    assert.ok(of('base:1').Size > 0)
+    assert.equal(of('base:1').SharedSize, of('base:1').Size)
+    assert.equal(of('more:1').SharedSize, of('base:1').Size)
+    assert.equal(usage.LayersSize, of('more:1').Size)
+    assert.equal(of('host:latest').SharedSize, of('host:latest').Size)
+    const listed = (await engine.call('GET', '/images/json?shared-size=1')).json<Usage['Images']>()
+    assert.equal(listed.find(({ RepoTags }) => RepoTags.includes('more:1'))?.SharedSize, of('base:1').Size)
+    await engine.call('DELETE', `/containers/${Id}`)
+    for (const tag of ['more:1', 'base:1']) await engine.call('DELETE', `/images/${tag}`)
   })
 })
