@@ -1,7 +1,7 @@
-/** Namespaces: namespaces(7), unshare(2), setns(2), and the names a UTS namespace holds: sethostname(2). */
+/** Namespaces: namespaces(7), ioctl_nsfs(2), unshare(2), setns(2), and the names a UTS namespace holds: sethostname(2). */
 import { closeSync, constants, openSync } from 'node:fs'
 import type { OciNamespaceType } from '../spec/oci.ts'
-import { declare } from './libc.ffi.ts'
+import { declare, declareRaw } from './libc.ffi.ts'
 
 const cUnshare = declare('unshare', 'int unshare(int flags)', (flags) => describe(BigInt(flags as number)))
 const cSetns = declare(
@@ -9,6 +9,7 @@ const cSetns = declare(
   'int setns(int fd, int flags)',
   (fd, flags) => `${fd} (${describe(BigInt(flags as number)) || 'any kind'})`,
 )
+const cNamespaceType = declareRaw('int ioctl(int fd, unsigned long request)')
 const cSethostname = declare('sethostname', 'int sethostname(const char *name, size_t length)', (name) =>
   JSON.stringify(name),
 )
@@ -51,6 +52,14 @@ export const namespaceFlags = (types: Iterable<OciNamespaceType>): bigint => {
   let flags = 0n
   for (const type of types) flags |= namespaceKind(type).flag
   return flags
+}
+
+const NS_GET_NSTYPE = 0xb703
+
+/** What kind of namespace a descriptor names, wherever it is mounted; undefined where it names none. ioctl_nsfs(2) */
+export function namespaceTypeOf(fd: number): OciNamespaceType | undefined {
+  const flag = BigInt(cNamespaceType(fd, NS_GET_NSTYPE))
+  return namespaceKinds.find((kind) => kind.flag === flag)?.type
 }
 
 function describe(flags: bigint): string {

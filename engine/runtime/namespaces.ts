@@ -1,8 +1,8 @@
 /** The namespaces of config.json: which are new, which are found at a path, and how both come together. */
-import { closeSync, constants, openSync, readlinkSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
-import { namespaceFlags, namespaceKind, namespaceKinds, setNamespace } from '../kernel/namespaces.ffi.ts'
+import { namespaceFlags, namespaceKinds, namespaceTypeOf, setNamespace } from '../kernel/namespaces.ffi.ts'
 import type { OciNamespaceType, OciSpec } from '../spec/oci.ts'
 
 export type Joined = readonly { readonly type: OciNamespaceType; readonly fd: number }[]
@@ -41,12 +41,11 @@ function openOne(type: OciNamespaceType, path: string, field: string): number {
   } catch (error) {
     throw new EngineError('invalid', what, { cause: error })
   }
-  // `net:[4026531840]`, whatever it is mounted on; namespaces(7). setns(2) would say no more than EINVAL.
-  const found = readlinkSync(`/proc/self/fd/${fd}`)
-  const { link, childrenLink } = namespaceKind(type)
-  if (found.startsWith(`${link}:[`) || (childrenLink !== undefined && found.startsWith(`${childrenLink}:[`))) return fd
+  // setns(2) would say no more than EINVAL.
+  const found = namespaceTypeOf(fd)
+  if (found === type) return fd
   closeSync(fd)
-  throw new EngineError('invalid', `${what}: it is ${JSON.stringify(found)}`)
+  throw new EngineError('invalid', `${what}: it is ${found === undefined ? 'no namespace' : `of the kind ${found}`}`)
 }
 
 /**
