@@ -93,7 +93,9 @@ async function launch(
     throw execFailure(engine, exec.id, error)
   }
   if (options.detach) return undefined
-  return shim.attach({ stdin: exec.attachStdin, stdout: exec.attachStdout, stderr: exec.attachStderr }, exec.id)
+  const { attachStdin: stdin, attachStdout: stdout, attachStderr: stderr } = exec
+  // Wire fact 17: how the client reads it, whatever the process has.
+  return shim.attach({ stdin, stdout, stderr, framed: !options.tty }, exec.id)
 }
 
 /** Wire fact 29: 126 where it cannot be executed, 127 where it is not there. */

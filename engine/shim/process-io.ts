@@ -170,8 +170,11 @@ export class ProcessIo implements InputSink {
     if (this.#attachments.size === 0) return
     chunk.writeUInt32BE(streamNumbers[stream] * 0x1000000, 0)
     chunk.writeUInt32BE(count, 4)
-    const bytes = this.#options.terminal ? body.subarray(0, count) : chunk.subarray(0, 8 + count)
-    for (const [connection, wanted] of this.#attachments) if (wanted[stream]) connection.send(bytes)
+    for (const [connection, wanted] of this.#attachments) {
+      if (!wanted[stream]) continue
+      const framed = wanted.framed ?? !this.#options.terminal
+      connection.send(framed ? chunk.subarray(0, 8 + count) : body.subarray(0, count))
+    }
   }
 
   #ended(output: Output): void {

@@ -44,7 +44,13 @@ export type ProcessExit = {
   shimLost?: boolean
 }
 
-export type AttachStreams = { stdin: boolean; stdout: boolean; stderr: boolean }
+export type AttachStreams = {
+  stdin: boolean
+  stdout: boolean
+  stderr: boolean
+  /** Output in Docker's 8-byte frames; default: for all but terminals. */
+  framed?: boolean
+}
 
 export type ExecRequest = {
   execId: string

@@ -10,6 +10,7 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { checkAnswer } from '../shapes/answers.ts'
 
 const main = join(import.meta.dirname, '../../engine/main.ts')
 
@@ -30,6 +31,8 @@ export type Call = { body?: unknown; raw?: Buffer | Readable; headers?: Record<s
 export class TestEngine implements AsyncDisposable {
   readonly directory: string
   readonly socket: string
+  /** Of `described` in ../shapes/answers.ts: what `call` has seen, and held to its description. */
+  readonly answers = new Set<string>()
   #daemon: ChildProcess | undefined
   #output = ''
 
@@ -97,6 +100,8 @@ export class TestEngine implements AsyncDisposable {
     const chunks: Buffer[] = []
     for await (const chunk of response) chunks.push(chunk as Buffer)
     const whole = Buffer.concat(chunks)
+    const seen = checkAnswer(method, path, { status: response.statusCode ?? 0, headers: response.headers, body: whole })
+    if (seen !== undefined) this.answers.add(seen)
     return {
       status: response.statusCode ?? 0,
       headers: response.headers,
