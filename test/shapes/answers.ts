@@ -1,6 +1,6 @@
 /** Which answer belongs to which request, and the check of one; written from the documentation, not from the engine. */
 import assert from 'node:assert/strict'
-import { z } from 'zod'
+import * as z from 'zod'
 import * as container from './container.shapes.ts'
 import { id } from './pieces.ts'
 import * as store from './store.shapes.ts'

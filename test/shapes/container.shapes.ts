@@ -1,5 +1,5 @@
 /** Answers about containers and what runs in them; Docker Engine API 1.51, tags Container and Exec. */
-import { z } from 'zod'
+import * as z from 'zod'
 import {
   address4,
   address6,

@@ -1,5 +1,5 @@
 /** What answers are made of, as the Docker Engine API 1.51 describes it. An object has these fields and no others. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 export const text = z.string()
 export const yes = z.boolean()

@@ -1,5 +1,5 @@
 /** Answers about images, networks, volumes and the engine; Docker Engine API 1.51. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { config, summary } from './container.shapes.ts'
 import {
   address4,
