@@ -22,6 +22,8 @@ const cSetsockopt = declare(
   'int setsockopt(int fd, int level, int option, void *value, unsigned int length)',
   (_fd, level, option) => `level ${level} option ${option}`,
 )
+const cBind = declare('bind', 'int bind(int fd, void *address, unsigned int length)', () => 'of netlink')
+const cGetsockname = declare('getsockname', 'int getsockname(int fd, void *address, void *length)')
 const cSend = declare('send', 'intptr_t send(int fd, void *data, size_t length, int flags)', () => 'to netlink')
 const cRecv = declareRaw('intptr_t recv(int fd, void *data, size_t length, int flags)')
 
@@ -34,8 +36,15 @@ const SOCK_CLOEXEC = 0o2000000
 const SOL_NETLINK = 270
 const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
+const NETLINK_ADD_MEMBERSHIP = 1
+const SO_RCVBUFFORCE = 33
 const MSG_TRUNC = 0x20
 const MSG_DONTWAIT = 0x40
+
+/** Multicast groups: linux/netfilter/nfnetlink.h. */
+const groups = { NFNLGRP_NFTABLES: 7 } as const
+/** Bytes of notifications that wait to be looked at. */
+const eventRoom = 4 << 20
 
 export const netlinkProtocols = { NETLINK_ROUTE: 0, NETLINK_NETFILTER: 12 } as const
 
@@ -119,6 +128,39 @@ export class NetlinkSocket implements Disposable {
       const torn = replies.some((reply) => (reply.flags & netlinkFlags.NLM_F_DUMP_INTR) !== 0)
       if (torn && attempt < 5) continue
       return bodiesOf(replies)
+    }
+  }
+
+  /** What the kernel calls this socket: notifications carry it for the changes that were asked for here. */
+  get portId(): number {
+    const address = Buffer.alloc(12)
+    cGetsockname(this.#fd, address, Buffer.from([12, 0, 0, 0]))
+    return address.readUInt32LE(4)
+  }
+
+  /** From now on this socket is told of changes, and is for nothing else: `pending` reads them. */
+  subscribe(group: keyof typeof groups): void {
+    const number = Buffer.alloc(4)
+    number.writeInt32LE(eventRoom)
+    cSetsockopt(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, number, 4)
+    number.writeInt32LE(groups[group])
+    // A socket without a name of its own is passed over: notifications leave out the port 0 where nobody is to be left out.
+    const address = Buffer.alloc(12)
+    address.writeUInt16LE(AF_NETLINK, 0)
+    cBind(this.#fd, address, address.length)
+    cSetsockopt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number, 4)
+  }
+
+  /** The notifications so far; `lost`: there were more than the socket has room for. Does not wait. */
+  pending(): { replies: NetlinkReply[]; lost: boolean } {
+    const replies: NetlinkReply[] = []
+    let lost = false
+    for (;;) {
+      const length = cRecv(this.#fd, receiveBuffer, receiveBuffer.length, MSG_DONTWAIT)
+      if (length === -errnoNumbers.EINTR) continue
+      if (length === -errnoNumbers.ENOBUFS) lost = true
+      else if (length < 0) return { replies, lost }
+      else replies.push(...messagesIn(Buffer.from(receiveBuffer.subarray(0, length))))
     }
   }
 

@@ -81,7 +81,8 @@ export function message(request: NetlinkRequest, sequence: number): Buffer {
   return bytes
 }
 
-export type NetlinkReply = { type: number; flags: number; sequence: number; body: Buffer }
+/** `port`: of whoever asked for what a notification tells of. */
+export type NetlinkReply = { type: number; flags: number; sequence: number; port: number; body: Buffer }
 
 /** The messages of one datagram. A length that leads out of it ends the list. */
 export function messagesIn(datagram: Buffer): NetlinkReply[] {
@@ -93,6 +94,7 @@ export function messagesIn(datagram: Buffer): NetlinkReply[] {
       type: datagram.readUInt16LE(at + 4),
       flags: datagram.readUInt16LE(at + 6),
       sequence: datagram.readUInt32LE(at + 8),
+      port: datagram.readUInt32LE(at + 12),
       body: datagram.subarray(at + headerLength, at + length),
     })
     at += padded(length)

@@ -24,9 +24,12 @@ const expression = (name: string, ...attributes: Buffer[]): Expression =>
 /** A value as set elements and comparisons hold it. */
 export const value = (type: number, bytes: Buffer): Buffer => nest(type, attribute(NFTA_DATA_VALUE, bytes))
 
-const metaKeys = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const
+const metaKeys = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16, iifkind: 26, oifkind: 27 } as const
 
-/** Loads something known about the packet: names are 16 bytes, padded with NUL; the protocols are one byte. */
+/**
+ * Loads something known about the packet: names are 16 bytes, padded with NUL; the protocols are one byte. A kind is what
+ * ip-link(8) calls type (`bridge`, `veth`); the rule does not match where the interface has none, as hardware has none.
+ */
 export const meta = (key: keyof typeof metaKeys, into: number): Expression =>
   expression('meta', u32be(1, into), u32be(2, metaKeys[key]))
 
@@ -110,6 +113,17 @@ export const verdict = (code: keyof typeof verdicts): Expression =>
     u32be(1, NFT_REG_VERDICT),
     nest(2, nest(NFTA_DATA_VERDICT, u32be(NFTA_VERDICT_CODE, verdicts[code]))),
   )
+
+const NFT_JUMP = -3
+const NFTA_VERDICT_CHAIN = 2
+
+/** The value of a verdict map's element: on in this chain, and back. */
+export const jumpTo = (type: number, chain: string): Buffer =>
+  nest(type, nest(NFTA_DATA_VERDICT, u32be(NFTA_VERDICT_CODE, NFT_JUMP), text(NFTA_VERDICT_CHAIN, chain)))
+
+/** What the map's element for the key that starts at `from` says is done; goes on where it has none. */
+export const verdictBy = (map: string, from: number): Expression =>
+  expression('lookup', text(1, map), u32be(2, from), u32be(3, NFT_REG_VERDICT))
 
 /** An interface's name as meta loads it. */
 export function interfaceName(name: string): Buffer {

@@ -1,6 +1,15 @@
 /** What nft(8) says to the kernel, as messages: linux/netfilter/nf_tables.h. Tables here are of family inet. Pure. */
-import { type NetlinkRequest, nest, netlinkFlags, text, u32be } from './netlink.ts'
-import { type Expression, value } from './nftables-expressions.ts'
+import {
+  attributesIn,
+  type NetlinkReply,
+  type NetlinkRequest,
+  nest,
+  netlinkFlags,
+  text,
+  textOf,
+  u32be,
+} from './netlink.ts'
+import { type Expression, interfaceName, jumpTo, value } from './nftables-expressions.ts'
 
 const { NLM_F_CREATE, NLM_F_APPEND } = netlinkFlags
 
@@ -62,6 +71,13 @@ export const deleteTable = (name: string): NetlinkRequest =>
 export const probeTable = (name: string): NetlinkRequest =>
   request('NFT_MSG_GETTABLE', 0, `look for table ${name}`, text(1, name))
 
+/** NFT_MSG_DELTABLE, DELCHAIN, DELRULE, DELSET and DELSETELEM. */
+const deletions = new Set([2, 5, 8, 11, 14].map((type) => (NFNL_SUBSYS_NFTABLES << 8) | type))
+
+/** The table that something was deleted from, or that is gone itself, in a notification of NFNLGRP_NFTABLES. */
+export const deletedFrom = ({ type, body }: NetlinkReply): string | undefined =>
+  deletions.has(type) && body[0] === NFPROTO_INET ? textOf(attributesIn(body.subarray(4)).get(1)) : undefined
+
 const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
 
 export type BaseChain = {
@@ -86,6 +102,10 @@ export const addChain = (chain: BaseChain): NetlinkRequest =>
     text(7, chain.type),
   )
 
+/** `nft add chain inet TABLE NAME`: one that others jump to. */
+export const addPlainChain = (table: string, name: string): NetlinkRequest =>
+  request('NFT_MSG_NEWCHAIN', NLM_F_CREATE, `add chain ${name}`, text(1, table), text(3, name))
+
 /** `nft add rule inet TABLE CHAIN …` */
 export const addRule = (table: string, chain: string, expressions: readonly Expression[]): NetlinkRequest =>
   request(
@@ -103,6 +123,7 @@ const fieldTypes = {
   ipv6_addr: { number: 8, length: 16 },
   inet_proto: { number: 12, length: 4 },
   inet_service: { number: 13, length: 4 },
+  ifname: { number: 41, length: 16 },
 } as const
 
 export type Field = keyof typeof fieldTypes
@@ -141,6 +162,72 @@ export const addMap = (map: NftMap, id: number): NetlinkRequest =>
     u32be(7, lengthOf(map.data)),
     ...(map.key.length > 1 ? [describeFields(map.key)] : []),
     u32be(10, id),
+  )
+
+export type NftSet = { table: string; name: string; key: readonly Field[] }
+
+/** `nft add set inet TABLE NAME { type KEY . KEY; }`. `id` is unique in its transaction, among maps as well. */
+export const addSet = (set: NftSet, id: number): NetlinkRequest =>
+  request(
+    'NFT_MSG_NEWSET',
+    NLM_F_CREATE,
+    `add set ${set.name}`,
+    text(1, set.table),
+    text(2, set.name),
+    u32be(3, set.key.length > 1 ? NFT_SET_CONCAT : 0),
+    u32be(4, typeOf(set.key)),
+    u32be(5, lengthOf(set.key)),
+    ...(set.key.length > 1 ? [describeFields(set.key)] : []),
+    u32be(10, id),
+  )
+
+const NFT_DATA_VERDICT = 0xffffff00
+
+/** `nft add map inet TABLE NAME { type ifname : verdict; }`: what is done depends on the interface. */
+export const addInterfaceVerdicts = (table: string, name: string, id: number): NetlinkRequest =>
+  request(
+    'NFT_MSG_NEWSET',
+    NLM_F_CREATE,
+    `add map ${name}`,
+    text(1, table),
+    text(2, name),
+    u32be(3, NFT_SET_MAP),
+    u32be(4, typeOf(['ifname'])),
+    u32be(5, lengthOf(['ifname'])),
+    u32be(6, NFT_DATA_VERDICT),
+    u32be(10, id),
+  )
+
+/** `nft add element inet TABLE MAP { "INTERFACE" : jump CHAIN }` */
+export const addInterfaceJumps = (
+  table: string,
+  map: string,
+  jumps: readonly { interface: string; chain: string }[],
+): NetlinkRequest[] =>
+  inMessages(jumps, (some) =>
+    request(
+      'NFT_MSG_NEWSETELEM',
+      NLM_F_CREATE,
+      `add elements to ${map}`,
+      text(1, table),
+      text(2, map),
+      elementList(
+        some.map(({ interface: name, chain }) => Buffer.concat([value(1, interfaceName(name)), jumpTo(2, chain)])),
+      ),
+    ),
+  )
+
+/** `nft add element inet TABLE SET { KEY }` */
+export const addMembers = (table: string, set: string, keys: readonly Buffer[]): NetlinkRequest[] =>
+  inMessages(keys, (some) =>
+    request(
+      'NFT_MSG_NEWSETELEM',
+      NLM_F_CREATE,
+      `add elements to ${set}`,
+      text(1, table),
+      text(2, set),
+      elementList(some.map((key) => value(1, key))),
+    ),
   )
 
 export type MapElement = { key: Buffer; data: Buffer }

@@ -25,6 +25,7 @@ const VETH_INFO_PEER = 1
 const IFLA_INFO_SLAVE_KIND = 4
 const IFLA_INFO_SLAVE_DATA = 5
 const IFLA_BRPORT_MODE = 4
+const IFLA_BRPORT_ISOLATED = 33
 const IFF_UP = 1
 
 const IFA_ADDRESS = 1
@@ -144,6 +145,16 @@ export const setLinkHairpin = (link: LinkReference, on: boolean): NetlinkRequest
       text(IFLA_INFO_SLAVE_KIND, 'bridge'),
       nest(IFLA_INFO_SLAVE_DATA, u8(IFLA_BRPORT_MODE, on ? 1 : 0)),
     ),
+  )
+
+/** `ip link set LINK type bridge_slave isolated on`: the bridge leads nothing from it to another isolated port. */
+export const setLinkIsolated = (link: LinkReference): NetlinkRequest =>
+  request(
+    RTM_NEWLINK,
+    0,
+    `isolate link ${link}`,
+    ...referTo(link),
+    nest(IFLA_LINKINFO, text(IFLA_INFO_SLAVE_KIND, 'bridge'), nest(IFLA_INFO_SLAVE_DATA, u8(IFLA_BRPORT_ISOLATED, 1))),
   )
 
 /** `ip link set LINK address MAC mtu N` */

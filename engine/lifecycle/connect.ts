@@ -25,12 +25,9 @@ export async function connect(
       return
     }
     const endpoint = await engine.networks.attach(
-      endpointRequest({ ...container, networks }, network, settings, {
-        netnsPath: `/proc/${container.run.pid}/ns/net`,
-        endpoints: container.endpoints,
-      }),
+      endpointRequest({ ...container, networks }, network, settings, `/proc/${container.run.pid}/ns/net`),
     )
-    const after = engine.table.update(id, { networks, endpoints: [...container.endpoints, endpoint] })
+    const after = engine.table.update(id, { networks, endpoints: engine.networks.endpointsOf(id) })
     await rewriteNames(engine, after)
     announceNetwork(engine, 'connect', after, endpoint)
   })
@@ -81,7 +78,7 @@ export async function disconnect(
     const { [network.name]: _gone, ...networks } = container.networks
     if (hasProcess(container.run.state)) await engine.networks.detach(id, network.id)
     const endpoint = container.endpoints.find(({ networkId }) => networkId === network.id)
-    const endpoints = container.endpoints.filter(({ networkId }) => networkId !== network.id)
+    const endpoints = hasProcess(container.run.state) ? engine.networks.endpointsOf(id) : []
     const after = engine.table.update(id, { networks, endpoints })
     if (endpoint === undefined) return
     await rewriteNames(engine, after)

@@ -30,23 +30,31 @@ export type NetworkSetup = {
 /** All or nothing: what was attached before a failure is detached again. */
 export async function connectNetworks(engine: Engine, container: Container): Promise<NetworkSetup> {
   const mode = networkMode(container)
-  if (mode.kind === 'host') return { netnsPath: undefined, endpoints: [] }
   if (mode.kind === 'container') return { netnsPath: namespaceOf(engine, mode.reference), endpoints: [] }
-  const netnsPath = await span('network', 'make namespace', () => engine.networks.createNamespace(container.id))
-  if (mode.kind === 'none' || container.config.NetworkDisabled === true) return { netnsPath, endpoints: [] }
-  const endpoints: Endpoint[] = []
+  const netnsPath =
+    mode.kind === 'host'
+      ? undefined
+      : await span('network', 'make namespace', () => engine.networks.createNamespace(container.id))
+  if (container.config.NetworkDisabled === true) return { netnsPath, endpoints: [] }
   try {
-    for (const [name, settings] of Object.entries(container.networks)) {
+    for (const [name, settings] of inOrder(container)) {
       const network = engine.networks.get(settings.NetworkID ?? name)
-      if (network.driver !== 'bridge') continue
-      const request = endpointRequest(container, network, settings, { netnsPath, endpoints })
-      endpoints.push(await span('network', `attach to ${network.name}`, () => engine.networks.attach(request)))
+      const request = endpointRequest(container, network, settings, netnsPath ?? '')
+      await span('network', `attach to ${network.name}`, () => engine.networks.attach(request))
     }
+    return { netnsPath, endpoints: engine.networks.endpointsOf(container.id) }
   } catch (error) {
     await disconnectNetworks(engine, container)
     throw networkFailure(error)
   }
-  return { netnsPath, endpoints }
+}
+
+/** The network that the container was created on has the first interface. */
+const inOrder = (container: Container): [string, EndpointSettings][] => {
+  const all = Object.entries(container.networks)
+  const main = ([name, { NetworkID }]: [string, EndpointSettings]): boolean =>
+    [name, NetworkID].includes(container.hostConfig.NetworkMode)
+  return [...all.filter(main), ...all.filter((one) => !main(one))]
 }
 
 export const failedNetworking = 'failed to set up container networking: '
@@ -67,16 +75,13 @@ function namespaceOf(engine: Engine, reference: string): string {
   return `/proc/${other.run.pid}/ns/net`
 }
 
-/** @param present where the container is, and its endpoints so far */
 export function endpointRequest(
   container: Container,
   network: Network,
   settings: EndpointSettings,
-  { netnsPath, endpoints }: { netnsPath: string; endpoints: readonly Endpoint[] },
+  netnsPath: string,
 ): EndpointRequest {
   const { config, hostConfig } = container
-  // A port is published once: through the network that leads out, which is the first that has a gateway.
-  const leadsOut = endpoints.every(({ gateway, ipv6Gateway }) => gateway === '' && ipv6Gateway === '')
   const mac = settings.MacAddress || (isMain(container, network) ? config.MacAddress : undefined)
   return {
     networkId: network.id,
@@ -90,9 +95,9 @@ export function endpointRequest(
     dnsNames: dnsNames(container, settings),
     links: linkAliases(settings.Links ?? []),
     gwPriority: settings.GwPriority ?? 0,
-    ports: leadsOut ? (hostConfig.PortBindings ?? {}) : {},
+    ports: hostConfig.PortBindings ?? {},
     exposedPorts: Object.keys(config.ExposedPorts ?? {}),
-    publishAllPorts: leadsOut && hostConfig.PublishAllPorts === true,
+    publishAllPorts: hostConfig.PublishAllPorts === true,
   }
 }
 
@@ -102,14 +107,14 @@ const isMain = ({ hostConfig }: Container, network: Network): boolean =>
 /** Gives everything back; safe to repeat, and for one that never had any. */
 export async function disconnectNetworks(engine: Engine, container: Container): Promise<void> {
   const mode = networkMode(container).kind
-  if (mode === 'host' || mode === 'container') return
-  if (mode === 'own') await engine.networks.detach(container.id)
-  await engine.networks.removeNamespace(container.id)
+  if (mode === 'container') return
+  await engine.networks.detach(container.id)
+  if (mode !== 'host') await engine.networks.removeNamespace(container.id)
 }
 
 export const announceNetwork = (engine: Engine, action: string, container: Container, endpoint: Endpoint): void =>
   engine.events.emit('network', action, endpoint.networkId, {
     container: container.id,
     name: endpoint.networkName,
-    type: 'bridge',
+    type: engine.networks.get(endpoint.networkId).driver,
   })

@@ -1,36 +1,38 @@
 /** Endpoints on bridge networks: the store's rows and the kernel's links, rules and ports, kept in step. */
 
 import { formatAddress, formatSubnet, type IpAddress, overlaps, parseAddress } from '../base/address.ts'
-import { EngineError, messageOf } from '../base/errors.ts'
-import { isErrno } from '../kernel/libc.ffi.ts'
-import type { NetlinkRequest } from '../kernel/netlink.ts'
-import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
-import { deleteElements, deleteTable, transaction } from '../kernel/nftables.ts'
 import { chooseSubnet } from './address-pools.ts'
 import { connectNamespace, ensureBridge, links, removeLink, routedSubnets, setDefaultRoutes } from './bridge.ts'
-import { groupElements, type PublishedPort, portRequests, tableRequests } from './firewall.ts'
+import type { FirewallState } from './firewall.ts'
+import { Forwarding } from './forwarding.ts'
 import { gatewayEndpoints } from './gateway-choice.ts'
 import { type InstanceNames, linkName } from './instance-names.ts'
 import { leaseEndpoint } from './lease.ts'
 import type { Endpoint, EndpointRequest } from './network.ts'
-import { firewallNetwork, gatewayAddresses, mtuOf, spaceOf, spacesOf } from './network-plan.ts'
+import { bridgeSettings, mtuOf } from './network-options.ts'
+import { firewallNetwork, gatewayAddresses, spaceOf, spacesOf } from './network-plan.ts'
 import type { NetworkStore, StoredEndpoint, StoredNetwork } from './network-store.ts'
-import { PublishedPorts, portMap, publishedIn, wantedPorts } from './published-ports.ts'
+import { PacketFilter } from './packet-filter.ts'
+import { PortPublisher, publishedOf } from './port-publisher.ts'
+import { wantedPorts } from './published-ports.ts'
 
 export class BridgeDriver implements Disposable {
   readonly #store: NetworkStore
   readonly #names: InstanceNames
-  readonly #ports = new PublishedPorts()
-  /** Stays open: closing one waits for the kernel to have freed all that was deleted through it, some 10 ms. */
-  #rules: NetlinkSocket | undefined
+  readonly #forwarding: Forwarding
+  readonly #filter: PacketFilter
+  readonly #publisher: PortPublisher
   /** Networks whose bridge and rules stand, by id. */
   readonly #active = new Map<string, StoredNetwork>()
   /** Links on their way out, and whose they were. */
   readonly #removals = new Map<Promise<void>, string>()
 
-  constructor(store: NetworkStore, names: InstanceNames) {
+  constructor(store: NetworkStore, names: InstanceNames, execRoot: string) {
     this.#store = store
     this.#names = names
+    this.#forwarding = new Forwarding(execRoot)
+    this.#filter = new PacketFilter(names.table, () => this.#filterState())
+    this.#publisher = new PortPublisher(store, this.#filter)
   }
 
   /** Makes the network's bridge and rules, once. Gives the network back as it is now: its subnet may have had to move. */
@@ -44,8 +46,10 @@ export class BridgeDriver implements Disposable {
       ipv6: spaceOf(settled, 6) !== undefined,
       ...mtuOf(settled),
     })
+    this.#forwarding.switchOn(4)
+    if (spaceOf(settled, 6) !== undefined) this.#forwarding.switchOn(6)
     this.#active.set(settled.id, settled)
-    this.#rebuildRules()
+    this.#filter.rebuild()
     return settled
   }
 
@@ -81,31 +85,24 @@ export class BridgeDriver implements Disposable {
   }
 
   async deactivate(network: StoredNetwork): Promise<void> {
-    if (this.#active.delete(network.id)) this.#rebuildRules()
+    if (this.#active.delete(network.id)) this.#filter.rebuild()
     if (network.bridge !== '') await removeLink(network.bridge)
   }
 
   /** All or nothing; see Networks.attach. */
   attach(network: StoredNetwork, request: EndpointRequest): StoredEndpoint {
-    const { wanted, shown } = wantedPorts(network.internal ? {} : request)
+    wantedPorts(request)
     using cleanup = new DisposableStack()
     const stored = this.#store.transaction(() => {
       const settled = this.activate(network)
       const endpoint = leaseEndpoint(this.#store, settled, request)
-      const bound = publishing(request.containerName, endpoint, () =>
-        this.#ports.hold(endpoint.endpointId, wanted, endpoint),
-      )
-      cleanup.defer(() => this.#ports.release(endpoint.endpointId))
-      endpoint.ports = portMap(shown, bound)
       const link = linkName()
-      this.#connect(settled, endpoint, { link, ...request })
-      cleanup.defer(() => this.#removeLater(link, request.containerId))
       const { containerId, containerName, netnsPath } = request
-      const row = { endpoint, containerId, containerName, netnsPath, link }
-      this.#store.addEndpoint(row)
-      cleanup.defer(() => this.#withdraw(bound))
-      this.#apply(portRequests(this.#names.table, bound))
-      return row
+      this.#connect(settled, endpoint, { link, ...request })
+      cleanup.defer(() => this.#removeLater(link, containerId))
+      this.#store.addEndpoint({ endpoint, containerId, containerName, netnsPath, link })
+      this.#publisher.place(containerId, cleanup)
+      return this.#store.endpoints({ container: containerId, network: network.id })[0]!
     })
     cleanup.move()
     return stored
@@ -126,17 +123,21 @@ export class BridgeDriver implements Disposable {
       mac: endpoint.macAddress,
       addresses,
       gateways: this.#gatewaysFor(endpoint, at.containerId),
-      hairpin: Object.values(endpoint.ports).some((bindings) => bindings !== null),
+      isolated: !bridgeSettings(network).icc,
       ...mtuOf(network),
     })
   }
 
-  /** Takes the endpoint out of the store and the kernel. The link goes in the background: see `settled`. */
-  detach(stored: StoredEndpoint): void {
+  /**
+   * Takes the endpoint out of the store and the kernel. The link goes in the background: see `settled`.
+   *
+   * @param keeps the container lives on with other networks, which its ports move to
+   */
+  detach(stored: StoredEndpoint, { keeps }: { keeps: boolean }): void {
     this.#store.removeEndpoint(stored.endpoint.endpointId)
-    this.#ports.release(stored.endpoint.endpointId)
-    this.#withdraw(publishedOf(stored))
+    const plan = this.#publisher.withdraw(stored)
     if (stored.link !== '') this.#removeLater(stored.link, stored.containerId)
+    if (keeps) this.#publisher.inherit(stored.containerId, plan)
   }
 
   /** Of a new endpoint: the default routes that are its from now on. */
@@ -173,8 +174,8 @@ export class BridgeDriver implements Disposable {
   /** After a restart: bridges and rules of the stored networks, ports of the stored endpoints, nothing else. */
   async recover(networks: readonly StoredNetwork[]): Promise<void> {
     for (const network of networks) this.activate(network)
-    for (const stored of this.#store.endpoints()) this.#holdAgain(stored)
-    this.#rebuildRules()
+    for (const stored of this.#store.endpoints()) this.#publisher.holdAgain(stored)
+    this.#filter.rebuild()
     const bridges = new Set(this.#store.networks().map(({ bridge }) => bridge))
     const kept = new Set(this.#store.endpoints().map(({ link }) => link))
     const all = links()
@@ -183,27 +184,9 @@ export class BridgeDriver implements Disposable {
     await this.settled()
   }
 
-  #holdAgain({ endpoint }: StoredEndpoint): void {
-    const bindings = publishedIn(endpoint.ports, endpoint)
-    const wanted = bindings.map(({ protocol, port, hostAddress, hostPort }) => ({
-      key: `${port}/${protocol}`,
-      protocol,
-      port,
-      hostIp: hostAddress,
-      hostPort: `${hostPort}`,
-    }))
-    try {
-      this.#ports.release(endpoint.endpointId)
-      this.#ports.hold(endpoint.endpointId, wanted, endpoint)
-    } catch (error) {
-      // Taken while no daemon held it. The container runs, and the kernel's rules still lead to it.
-      if (!(error instanceof EngineError)) throw error
-    }
-  }
-
   /** Everything of ours in the kernel, for a machine that is to be as it was. */
   async destroy(): Promise<void> {
-    this.#ports[Symbol.dispose]()
+    this.#publisher[Symbol.dispose]()
     const bridges = new Set(this.#store.networks().map(({ bridge }) => bridge))
     const all = links()
     const own = all.filter(({ name }) => bridges.has(name))
@@ -211,62 +194,28 @@ export class BridgeDriver implements Disposable {
     for (const { name } of [...ports, ...own]) await removeLink(name)
     await this.settled()
     this.#active.clear()
-    this.#rebuildRules()
+    this.#filter.rebuild()
+    // Hardware has no kind: whatever else is there may be forwarded for somebody.
+    this.#forwarding.restore(links().some(({ kind }) => kind !== ''))
     this[Symbol.dispose]()
   }
 
-  /** The rules and everything published, anew. */
-  #rebuildRules(): void {
-    const { table } = this.#names
-    if (this.#active.size === 0) {
-      this.#sendRules([deleteTable(table)], 'ENOENT')
-      return
+  /** What the packet filter's table is to hold. */
+  #filterState(): FirewallState {
+    const networks = [...this.#active.values()]
+    return {
+      networks: networks.map(firewallNetwork),
+      ports: this.#store.endpoints().flatMap((row) => publishedOf(row, this.#store)),
+      guardsRouting: this.#forwarding.switchedOnHere,
     }
-    const ports = this.#store.endpoints().flatMap(publishedOf)
-    this.#sendRules(tableRequests(table, [...this.#active.values()].map(firewallNetwork), ports))
-  }
-
-  #sendRules(requests: readonly NetlinkRequest[], ignored?: string): void {
-    this.#rules ??= new NetlinkSocket('NETLINK_NETFILTER')
-    try {
-      this.#rules.batch(transaction(requests))
-    } catch (error) {
-      if (ignored === undefined || !isErrno(error, ignored)) throw error
-    }
-  }
-
-  /** A small change of the rules; where the kernel's table is not what we think it is, all of it is written again. */
-  #apply(requests: readonly NetlinkRequest[]): void {
-    if (requests.length === 0) return
-    try {
-      this.#sendRules(requests)
-    } catch (error) {
-      if (!isErrno(error, 'ENOENT', 'EEXIST', 'EBUSY')) throw error
-      this.#rebuildRules()
-    }
-  }
-
-  #withdraw(ports: readonly PublishedPort[]): void {
-    this.#apply(
-      [...groupElements(ports)].flatMap(([map, elements]) =>
-        deleteElements(
-          this.#names.table,
-          map,
-          elements.map(({ key }) => key),
-        ),
-      ),
-    )
   }
 
   /** Lets go of sockets; links and rules stay for the containers that go on. */
   [Symbol.dispose](): void {
-    this.#ports[Symbol.dispose]()
-    this.#rules?.[Symbol.dispose]()
-    this.#rules = undefined
+    this.#publisher[Symbol.dispose]()
+    this.#filter[Symbol.dispose]()
   }
 }
-
-const publishedOf = ({ endpoint }: StoredEndpoint): PublishedPort[] => publishedIn(endpoint.ports, endpoint)
 
 /** The gateways of those IP versions for which the container's way out is this endpoint. */
 const gatewaysOf = (endpoint: Endpoint, chosen: ReturnType<typeof gatewayEndpoints>): IpAddress[] =>
@@ -276,17 +225,3 @@ const gatewaysOf = (endpoint: Endpoint, chosen: ReturnType<typeof gatewayEndpoin
   ]
     .map(parseAddress)
     .filter((address) => address !== undefined)
-
-/** Wire fact 152's frame around a port that could not be had. */
-function publishing<T>(containerName: string, { endpointId }: Endpoint, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    const name = containerName.replace(/^\//, '')
-    throw new EngineError(
-      'internal',
-      `failed to set up container networking: driver failed programming external connectivity on endpoint ${name} (${endpointId}): ${messageOf(error)}`,
-      { cause: error },
-    )
-  }
-}

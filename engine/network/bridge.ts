@@ -17,6 +17,7 @@ import {
   replaceRoute,
   routeIn,
   setLinkHairpin,
+  setLinkIsolated,
   setLinkUp,
 } from '../kernel/route-messages.ts'
 import { randomMac } from './instance-names.ts'
@@ -75,8 +76,6 @@ export function ensureBridge(bridge: BridgeOptions): void {
     setting(`ipv4/conf/${bridge.name}/route_localnet`, '1')
     socket.change(setLinkUp(index, true))
   })
-  setting('ipv4/ip_forward', '1')
-  if (bridge.ipv6) setting('ipv6/conf/all/forwarding', '1')
 }
 
 function ignoring(errno: string, work: () => void): void {
@@ -107,11 +106,8 @@ export type Attachment = {
   /** Of the default routes that lead through here from now on. */
   gateways: readonly IpAddress[]
   mtu?: number
-  /**
-   * The container publishes ports, and may ask for them itself: where bridged packets go through the IP rules
-   * (br_netfilter), its own question comes back out of the port it came in by.
-   */
-  hairpin: boolean
+  /** The bridge leads nothing between this container and others. */
+  isolated: boolean
 }
 
 /** Puts a pair between bridge and namespace, and sets up the container's end. On failure nothing is left. */
@@ -126,7 +122,7 @@ export function connectNamespace(attachment: Attachment): void {
   socket.change(addVeth({ name: attachment.link, master, peer, ...mtu }))
   using unfinished = new DisposableStack()
   unfinished.defer(() => socket.change(deleteLink(attachment.link)))
-  if (attachment.hairpin) socket.change(setLinkHairpin(attachment.link, true))
+  if (attachment.isolated) socket.change(setLinkIsolated(attachment.link))
   setting(`ipv6/conf/${attachment.link}/disable_ipv6`, '1')
   inNetworkNamespace(attachment.netnsPath, () => setUpInside(attachment))
   // The link's carrier, then the bridge's: a packet sent before the kernel has noticed them is lost, and the next
@@ -147,6 +143,10 @@ function setUpInside({ interfaceName, addresses, gateways }: Attachment): void {
     for (const gateway of gateways) socket.change(replaceRoute({ gateway: addressBytes(gateway), link: index }))
   })
 }
+
+/** The bridge may send out of this port what came in by it; missing is fine. */
+export const setHairpin = (link: string): void =>
+  withRoute((socket) => ignoring('ENODEV', () => socket.change(setLinkHairpin(link, true))))
 
 /** Makes the container's default routes lead through this interface; fine when its namespace is gone. */
 export function setDefaultRoutes(netnsPath: string, interfaceName: string, gateways: readonly IpAddress[]): void {

@@ -47,7 +47,7 @@ export class ContainerNetworks implements Networks {
   constructor({ database, execRoot, instance }: ContainerNetworksOptions) {
     const names = instanceNames(instance)
     this.#store = new NetworkStore(database)
-    this.#driver = new BridgeDriver(this.#store, names)
+    this.#driver = new BridgeDriver(this.#store, names, execRoot)
     this.#namespaces = new NetworkNamespaces(execRoot)
     this.#names = new NameRegistry(this.#store, execRoot)
     this.#store.transaction(() => {
@@ -117,6 +117,10 @@ export class ContainerNetworks implements Networks {
       .map(({ containerId, containerName, endpoint }) => ({ containerId, containerName, endpoint }))
   }
 
+  endpointsOf(containerId: string): Endpoint[] {
+    return this.#store.endpoints({ container: containerId }).map(({ endpoint }) => endpoint)
+  }
+
   async createNamespace(containerId: string): Promise<string> {
     return this.#namespaces.create(containerId)
   }
@@ -157,7 +161,9 @@ export class ContainerNetworks implements Networks {
   async detach(containerId: string, networkId?: string): Promise<void> {
     const of = networkId === undefined ? {} : { network: networkId }
     const gone = this.#store.endpoints({ container: containerId, ...of })
-    for (const stored of gone) this.#driver.detach(stored)
+    // Ports move on to another network of the container only when it keeps one.
+    const keeps = networkId !== undefined
+    for (const stored of gone) this.#driver.detach(stored, { keeps })
     for (const { endpoint } of gone) this.#names.publish(this.#store.find(endpoint.networkId))
     if (networkId !== undefined) await this.#driver.settled(containerId)
   }
@@ -166,7 +172,7 @@ export class ContainerNetworks implements Networks {
     const renamed = this.#store.transaction(() =>
       this.#store.endpoints({ container: containerId }).map(({ endpoint }) => {
         const after = { ...endpoint, dnsNames: dnsNames(endpoint) }
-        this.#store.renameEndpoint(after, containerName)
+        this.#store.updateEndpoint(after, containerName)
         return after
       }),
     )
@@ -190,7 +196,7 @@ export class ContainerNetworks implements Networks {
 
   async recover(live: ReadonlySet<string>): Promise<void> {
     const isDead = ({ containerId }: StoredEndpoint): boolean => !live.has(containerId)
-    for (const stored of this.#store.endpoints().filter(isDead)) this.#driver.detach(stored)
+    for (const stored of this.#store.endpoints().filter(isDead)) this.#driver.detach(stored, { keeps: false })
     for (const containerId of this.#namespaces.list()) if (!live.has(containerId)) this.#namespaces.remove(containerId)
     const used = new Set(this.#store.endpoints().map(({ endpoint }) => endpoint.networkId))
     const wanted = this.#store
@@ -215,7 +221,7 @@ export class ContainerNetworks implements Networks {
 
   /** Everything of this instance in the kernel goes; definitions of networks stay in the database. */
   async destroy(): Promise<void> {
-    for (const stored of this.#store.endpoints()) this.#driver.detach(stored)
+    for (const stored of this.#store.endpoints()) this.#driver.detach(stored, { keeps: false })
     await this.#driver.destroy()
     this.#namespaces.destroy()
     this.#names.destroy()

@@ -7,7 +7,8 @@ import { timestamp } from '../base/time.ts'
 import { chooseSubnet } from './address-pools.ts'
 import { bridgeName } from './instance-names.ts'
 import type { CreateNetwork, IpamConfig, Network, NetworkDriver } from './network.ts'
-import { addressSpace, mtuOf } from './network-plan.ts'
+import { bridgeSettings, mtuOf } from './network-options.ts'
+import { addressSpace } from './network-plan.ts'
 import type { StoredNetwork } from './network-store.ts'
 
 const predefined: Record<string, NetworkDriver> = { bridge: 'bridge', host: 'host', none: 'null' }
@@ -109,6 +110,7 @@ export function defineNetwork(
     labels: request.labels ?? {},
   }
   mtuOf(network)
+  bridgeSettings(network)
   const bridge = network.options['com.docker.network.bridge.name'] || bridgeName(network.id)
   if (!/^[^\s/:]{1,15}$/.test(bridge) || bridge === '.' || bridge === '..')
     throw new EngineError(

@@ -4,6 +4,7 @@ import { EngineError } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
 import { randomMac } from './instance-names.ts'
 import type { Endpoint, EndpointRequest } from './network.ts'
+import { bridgeSettings } from './network-options.ts'
 import { leaseAddress, spaceOf } from './network-plan.ts'
 import type { NetworkStore, StoredNetwork } from './network-store.ts'
 
@@ -24,6 +25,11 @@ export const plainEndpoint = (network: StoredNetwork, request: EndpointRequest):
   dnsNames: request.dnsNames ?? [],
   links: request.links ?? {},
   gwPriority: request.gwPriority ?? 0,
+  portRequest: {
+    ports: request.ports ?? {},
+    exposedPorts: request.exposedPorts ?? [],
+    publishAllPorts: request.publishAllPorts ?? false,
+  },
   ports: {},
 })
 
@@ -35,10 +41,11 @@ export function leaseEndpoint(store: NetworkStore, network: StoredNetwork, reque
     store.endpoints({ container: request.containerId }).map(({ endpoint }) => endpoint.interfaceName),
   )
   let number = 0
-  while (used.has(`eth${number}`)) number += 1
+  const { interfacePrefix } = bridgeSettings(network)
+  while (used.has(`${interfacePrefix}${number}`)) number += 1
   return {
     ...plainEndpoint(network, request),
-    interfaceName: `eth${number}`,
+    interfaceName: `${interfacePrefix}${number}`,
     macAddress: checkedMac(request.macAddress) ?? randomMac(),
     ipAddress: v4?.address ?? '',
     prefixLength: v4?.prefixLength ?? 0,
@@ -67,7 +74,8 @@ function leaseFamily(store: NetworkStore, network: StoredNetwork, { version, wan
   })
   const text = formatAddress(address)
   if (!wanted) store.noteLastAddress(network.id, version, text)
-  const gateway = network.internal ? '' : formatAddress(space.gateway)
+  const leadsOut = !network.internal && bridgeSettings(network).gatewayModes[version] !== 'isolated'
+  const gateway = leadsOut ? formatAddress(space.gateway) : ''
   return { address: text, prefixLength: space.subnet.prefixLength, gateway }
 }
 

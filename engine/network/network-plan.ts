@@ -16,6 +16,7 @@ import { chooseAddress } from './address-pools.ts'
 import type { InterfaceAddress } from './bridge.ts'
 import type { FirewallNetwork } from './firewall.ts'
 import type { IpamConfig, Network } from './network.ts'
+import { bridgeSettings } from './network-options.ts'
 import type { StoredNetwork } from './network-store.ts'
 
 export type AddressSpace = {
@@ -60,24 +61,25 @@ export const spacesOf = (network: Network): AddressSpace[] => network.ipam.Confi
 export const spaceOf = (network: Network, version: IpVersion): AddressSpace | undefined =>
   spacesOf(network).find(({ subnet }) => subnet.version === version)
 
-export const gatewayAddresses = (network: Network): InterfaceAddress[] =>
-  spacesOf(network).map(({ gateway, subnet }) => ({ ...gateway, prefixLength: subnet.prefixLength }))
-
-export function mtuOf(network: Network): { mtu?: number } {
-  const text = network.options['com.docker.network.driver.mtu']
-  if (text === undefined || text === '') return {}
-  const mtu = Number(text)
-  if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535)
-    throw new EngineError('invalid', `invalid MTU ${JSON.stringify(text)}: 68 to 65535`)
-  return { mtu }
+/** The bridge's own; none where somebody else is the gateway, or nobody. */
+export const gatewayAddresses = (network: Network): InterfaceAddress[] => {
+  const { gatewayModes, inhibitIPv4 } = bridgeSettings(network)
+  return spacesOf(network)
+    .filter(({ subnet }) => gatewayModes[subnet.version] !== 'isolated' && !(subnet.version === 4 && inhibitIPv4))
+    .map(({ gateway, subnet }) => ({ ...gateway, prefixLength: subnet.prefixLength }))
 }
 
-export const firewallNetwork = (network: StoredNetwork): FirewallNetwork => ({
-  bridge: network.bridge,
-  internal: network.internal,
-  masquerade: network.options['com.docker.network.bridge.enable_ip_masquerade'] !== 'false',
-  subnets: spacesOf(network).map(({ subnet }) => subnet),
-})
+export const firewallNetwork = (network: StoredNetwork): FirewallNetwork => {
+  const { icc, masquerade, gatewayModes } = bridgeSettings(network)
+  return {
+    bridge: network.bridge,
+    internal: network.internal,
+    masquerade,
+    icc,
+    modes: gatewayModes,
+    subnets: spacesOf(network).map(({ subnet }) => subnet),
+  }
+}
 
 /** An address for a new endpoint: the one asked for, or the next free one. */
 export function leaseAddress(

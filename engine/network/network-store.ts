@@ -22,7 +22,7 @@ const networkOf = (row: Row): StoredNetwork => ({
   bridge: String(row.bridge),
 })
 
-const laterFields: Partial<Endpoint> = { dnsNames: [], links: {}, gwPriority: 0 }
+const laterFields: Partial<Endpoint> = { dnsNames: [], links: {}, gwPriority: 0, portRequest: {} }
 
 const endpointOf = (row: Row): StoredEndpoint => ({
   // Rows of older engines lack the fields that names came with.
@@ -113,7 +113,7 @@ export class NetworkStore {
     )
   }
 
-  renameEndpoint(endpoint: Endpoint, containerName: string): void {
+  updateEndpoint(endpoint: Endpoint, containerName: string): void {
     this.#database.run(
       'UPDATE network_endpoint SET container_name = ?, endpoint = ? WHERE id = ?',
       containerName,

@@ -29,6 +29,13 @@ export type PortBinding = { HostIp: string; HostPort: string }
 /** `"80/tcp"` → where it is published; null: exposed only. */
 export type PortMap = Record<string, PortBinding[] | null>
 
+/** What a container wants published, whichever network turns out to be its way out. */
+export type PortRequest = {
+  ports?: PortMap
+  exposedPorts?: readonly string[]
+  publishAllPorts?: boolean
+}
+
 export type EndpointRequest = {
   networkId: string
   containerId: string
@@ -45,10 +52,7 @@ export type EndpointRequest = {
   links?: Record<string, string>
   /** The endpoint with the highest has the container's default route. */
   gwPriority?: number
-  ports?: PortMap
-  exposedPorts?: string[]
-  publishAllPorts?: boolean
-}
+} & PortRequest
 
 export type Endpoint = {
   networkId: string
@@ -66,6 +70,7 @@ export type Endpoint = {
   dnsNames: string[]
   links: Record<string, string>
   gwPriority: number
+  portRequest: PortRequest
   /** As bound: wire fact 152. */
   ports: PortMap
 }
@@ -111,6 +116,8 @@ export type Networks = {
   removeNamespace(containerId: string): Promise<void>
   /** Address, link, routes, ports; all or nothing. The error names the port that is taken (wire fact 152). */
   attach(request: EndpointRequest): Promise<Endpoint>
+  /** A container's, in the order in which they were connected. Ports move with its way out. */
+  endpointsOf(containerId: string): Endpoint[]
   /** Gives back address, link and ports; missing is fine. Works when the namespace is gone. */
   detach(containerId: string, networkId?: string): Promise<void>
   /** A container of another name: live for whoever asks. */

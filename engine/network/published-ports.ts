@@ -8,7 +8,7 @@ import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { bindSocket } from '../kernel/network-socket.ffi.ts'
 import type { PublishedPort } from './firewall.ts'
-import type { PortBinding, PortMap } from './network.ts'
+import type { PortBinding, PortMap, PortRequest } from './network.ts'
 import { proxyDatagrams, proxyStream } from './port-proxy.ts'
 
 /** A port that was asked for: `hostPort` as the API has it: '', '0', '8080' or '8000-8010'. */
@@ -21,12 +21,6 @@ export type PortTarget = { ipAddress: string; ipv6Address: string }
 const targetAddress = (target: PortTarget, hostAddress: string): string =>
   (hostAddress.includes(':') ? target.ipv6Address : target.ipAddress) || target.ipAddress || target.ipv6Address
 
-export type PortRequest = {
-  ports?: PortMap
-  exposedPorts?: readonly string[]
-  publishAllPorts?: boolean
-}
-
 const invalid = (sentence: string): EngineError => new EngineError('invalid', sentence)
 
 function containerPort(key: string): { key: string; protocol: 'tcp' | 'udp' | 'sctp'; port: number } {
@@ -37,8 +31,12 @@ function containerPort(key: string): { key: string; protocol: 'tcp' | 'udp' | 's
   return { key: `${port}/${protocol}`, protocol, port }
 }
 
-/** What is to be bound, and every port that is to show in the endpoint's map. Throws invalid before anything is bound. */
-export function wantedPorts(request: PortRequest): { wanted: WantedPort[]; shown: string[] } {
+/**
+ * What is to be bound, and every port that is to show in the endpoint's map. Throws invalid before anything is bound.
+ *
+ * @param hostBinding where ports are bound that name no address; '' is everywhere
+ */
+export function wantedPorts(request: PortRequest, hostBinding = ''): { wanted: WantedPort[]; shown: string[] } {
   const bindings = new Map<string, PortBinding[]>()
   const exposed = [...(request.exposedPorts ?? []), ...Object.keys(request.ports ?? {})]
   for (const key of exposed) bindings.set(containerPort(key).key, [])
@@ -51,7 +49,7 @@ export function wantedPorts(request: PortRequest): { wanted: WantedPort[]; shown
       const { key, protocol, port } = containerPort(name)
       if (protocol === 'sctp') throw invalid(`cannot publish ${key}: only tcp and udp ports can be published`)
       if (HostIp !== '' && parseAddress(HostIp) === undefined) throw invalid(`invalid IP address: ${HostIp}`)
-      return { key, protocol, port, hostIp: HostIp, hostPort: HostPort }
+      return { key, protocol, port, hostIp: HostIp || hostBinding, hostPort: HostPort }
     }),
   )
   for (const { hostPort } of wanted) portRange(hostPort)
@@ -188,7 +186,10 @@ export function portMap(shown: readonly string[], bound: readonly (PublishedPort
     map[key] =
       bindings.length === 0
         ? null
-        : bindings.map(({ hostAddress, hostPort }) => ({ HostIp: hostAddress, HostPort: `${hostPort}` }))
+        : bindings.map(({ hostAddress, hostPort }) => ({
+            HostIp: hostAddress,
+            HostPort: hostPort === 0 ? '' : `${hostPort}`,
+          }))
   }
   return map
 }

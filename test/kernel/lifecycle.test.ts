@@ -133,7 +133,12 @@ test('stop sends the signal that the container wants, then SIGKILL', { skip }, a
   await says(kind, 'ready')
   await bed.containers.stop(kind, {})
   assert.equal(bed.containers.get(kind).run.exitCode, 7)
-  assert.deepEqual(eventsOf(kind).slice(-3), ['container kill', 'container die', 'container stop'])
+  assert.deepEqual(eventsOf(kind).slice(-4), [
+    'container kill',
+    'network disconnect',
+    'container die',
+    'container stop',
+  ])
   await assert.rejects(bed.containers.stop(kind, {}), (error) => isKind(error, 'not-modified'))
 
   const stubborn = await bed.create(['sh', '-c', 'trap "" TERM; echo ready; while :; do sleep 0.05; done'])

@@ -198,6 +198,8 @@ test("the engine's whole table is taken, twice in a row, with and without IPv6",
     bridge,
     internal,
     masquerade: true,
+    icc: bridge === 'b0',
+    modes: { 4: 'routed', 6: bridge === 'b0' ? 'nat' : 'nat-unprotected' } as const,
     subnets: subnets.map(parseSubnet),
   })
   const networks = [network('b0', false, '10.1.0.0/16', 'fd00::/64'), network('b1', true, '10.2.0.0/20')]
@@ -208,6 +210,10 @@ test("the engine's whole table is taken, twice in a row, with and without IPv6",
     address: hostAddress.includes(':') ? 'fd00::2' : '10.1.0.2',
     port: 80,
   }))
-  for (let round = 0; round < 2; round += 1) socket.batch(transaction(tableRequests('t4', networks, ports)))
+  const routed = { ...ports[0]!, routed: true }
+  for (const guardsRouting of [true, false]) {
+    const state = { networks, ports: [...ports, routed], guardsRouting }
+    socket.batch(transaction(tableRequests('t4', state)))
+  }
   socket.batch(transaction([deleteTable('t4')]))
 })

@@ -62,6 +62,7 @@ const endpoint: Container['endpoints'][number] = {
   dnsNames: [],
   links: {},
   gwPriority: 0,
+  portRequest: {},
   ports: { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }], '81/udp': null },
 }
 

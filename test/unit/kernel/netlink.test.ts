@@ -70,8 +70,8 @@ test("an error's own sentence is read behind the quoted header", () => {
   errno.writeInt32LE(-17, 0)
   const body = Buffer.concat([errno, quoted, text(1, 'name is taken')])
   const flags = netlinkFlags.NLM_F_CAPPED | netlinkFlags.NLM_F_ACK_TLVS
-  assert.deepEqual(errorOf({ type: 2, flags, sequence: 1, body }), { errno: 17, text: 'name is taken' })
-  assert.deepEqual(errorOf({ type: 2, flags: 0, sequence: 1, body }), { errno: 17, text: '' })
+  assert.deepEqual(errorOf({ type: 2, flags, sequence: 1, port: 0, body }), { errno: 17, text: 'name is taken' })
+  assert.deepEqual(errorOf({ type: 2, flags: 0, sequence: 1, port: 0, body }), { errno: 17, text: '' })
 })
 
 test('a bridge, as ip-link asks for it', () => {

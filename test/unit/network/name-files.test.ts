@@ -19,6 +19,7 @@ const endpoint: Endpoint = {
   dnsNames: [],
   links: {},
   gwPriority: 0,
+  portRequest: {},
   ports: {},
 }
 

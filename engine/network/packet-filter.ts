@@ -1,0 +1,121 @@
+/**
+ * The engine's table of nf_tables in the kernel: small changes where they will do, all of it anew where not, and put back
+ * when somebody else has taken it away (`nft flush ruleset`, a firewall that starts).
+ */
+import { isErrno } from '../kernel/libc.ffi.ts'
+import type { NetlinkRequest } from '../kernel/netlink.ts'
+import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
+import { deletedFrom, deleteElements, deleteTable, probeTable, transaction } from '../kernel/nftables.ts'
+import { type FirewallState, groupElements, type PublishedPort, portRequests, tableRequests } from './firewall.ts'
+
+/** Milliseconds between two looks at what others did to the table. A look costs some microseconds. */
+const watchInterval = 1000
+
+export class PacketFilter implements Disposable {
+  readonly #table: string
+  readonly #state: () => FirewallState
+  /** Stays open: closing one waits for the kernel to have freed all that was deleted through it, some 10 ms. */
+  #socket: NetlinkSocket | undefined
+  #events: NetlinkSocket | undefined
+  #timer: NodeJS.Timeout | undefined
+  #missing = false
+
+  /** @param state what the table is to hold: no networks, no table */
+  constructor(table: string, state: () => FirewallState) {
+    this.#table = table
+    this.#state = state
+  }
+
+  /** The rules and everything published, anew. */
+  rebuild(): void {
+    const state = this.#state()
+    if (state.networks.length === 0) {
+      this.#stopWatching()
+      this.#send([deleteTable(this.#table)], 'ENOENT')
+      return
+    }
+    this.#send(tableRequests(this.#table, state))
+    this.#watch()
+  }
+
+  publish(ports: readonly PublishedPort[]): void {
+    this.#apply(portRequests(this.#table, ports))
+  }
+
+  withdraw(ports: readonly PublishedPort[]): void {
+    this.#apply(
+      [...groupElements(ports)].flatMap(([map, elements]) =>
+        deleteElements(
+          this.#table,
+          map,
+          elements.map(({ key }) => key),
+        ),
+      ),
+    )
+  }
+
+  #send(requests: readonly NetlinkRequest[], ignored?: string): void {
+    this.#socket ??= new NetlinkSocket('NETLINK_NETFILTER')
+    try {
+      this.#socket.batch(transaction(requests))
+    } catch (error) {
+      if (ignored === undefined || !isErrno(error, ignored)) throw error
+    }
+  }
+
+  /** Where the kernel's table is not what we think it is, all of it is written again. */
+  #apply(requests: readonly NetlinkRequest[]): void {
+    if (requests.length === 0) return
+    try {
+      this.#send(requests)
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT', 'EEXIST', 'EBUSY')) throw error
+      this.rebuild()
+    }
+  }
+
+  #watch(): void {
+    if (this.#events !== undefined) return
+    this.#events = new NetlinkSocket('NETLINK_NETFILTER')
+    this.#events.subscribe('NFNLGRP_NFTABLES')
+    this.#timer = setInterval(() => this.#look(), watchInterval).unref()
+  }
+
+  #look(): void {
+    const { replies, lost } = this.#events?.pending() ?? { replies: [], lost: false }
+    const own = this.#socket?.portId
+    const taken = replies.some((reply) => reply.port !== own && deletedFrom(reply) === this.#table)
+    this.#missing ||= taken || (lost && !this.#stands())
+    if (!this.#missing) return
+    try {
+      this.rebuild()
+      this.#missing = false
+    } catch {
+      // Somebody else is changing the rules at this moment: the next look tries again.
+    }
+  }
+
+  #stands(): boolean {
+    try {
+      this.#socket?.change(probeTable(this.#table))
+      return true
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return false
+      throw error
+    }
+  }
+
+  #stopWatching(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    this.#events?.[Symbol.dispose]()
+    this.#events = undefined
+  }
+
+  /** Lets go of sockets; the table stays. */
+  [Symbol.dispose](): void {
+    this.#stopWatching()
+    this.#socket?.[Symbol.dispose]()
+    this.#socket = undefined
+  }
+}
