@@ -1,5 +1,6 @@
 /** A container's life over the real layers: start, end, signals, policies, removal. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -95,11 +96,15 @@ test('a terminal is raw, has a size, and lets go at ctrl-p ctrl-q', { skip }, as
     hostConfig: { NetworkMode: 'none', CgroupParent: cgroupParent, ConsoleSize: [33, 77] },
   })
   const stream = await bed.containers.attach(id, { stdin: true, stdout: true, stderr: true, logs: false, stream: true })
-  const output = collect(stream)
+  let seen = ''
+  stream.on('data', (data) => {
+    seen += data
+  })
   await bed.containers.start(id)
-  await says(id, '33 77')
+  while (!seen.includes('33 77')) await once(stream, 'data')
   stream.write('\x10\x11')
-  assert.match((await output).toString(), /^33 77\r\n/)
+  await once(stream, 'end')
+  assert.match(seen, /^33 77\r\n/)
   assert.equal(bed.containers.get(id).run.state, 'running')
   assert.ok(eventsOf(id).includes('container detach'))
   await bed.containers.remove(id, { force: true, volumes: false })
