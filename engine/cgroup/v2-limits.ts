@@ -57,7 +57,8 @@ function applyBlockIo(directory: string, io: NonNullable<OciResources['blockIO']
   const file = `${directory}/${bfq ? 'io.bfq.weight' : 'io.weight'}`
   const scaled = (weight: number): number => (bfq ? weight : blockWeight(weight))
   if (io.weight !== undefined) limit(file, `default ${scaled(io.weight)}`)
-  for (const { major, minor, weight } of io.weightDevice ?? []) limit(file, `${major}:${minor} ${scaled(weight)}`)
+  for (const { major, minor, weight } of io.weightDevice ?? [])
+    if (weight !== undefined) limit(file, `${major}:${minor} ${scaled(weight)}`)
   const throttles: [string, OciThrottle[] | undefined][] = [
     ['rbps', io.throttleReadBpsDevice],
     ['wbps', io.throttleWriteBpsDevice],

@@ -42,15 +42,16 @@ const LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
 export type CapabilitySets = { effective: bigint; permitted: bigint; inheritable: bigint }
 
-/** The bit mask of capability names; unknown names throw, as the kernel could not enforce them. */
-export function capabilityMask(names: readonly string[]): bigint {
+/** The bit mask of the names that this kernel knows; the others are told apart. */
+export function capabilityMask(names: readonly string[]): { mask: bigint; unknown: string[] } {
   let mask = 0n
+  const unknown: string[] = []
   for (const name of names) {
     const number = (capabilityNumbers as Record<string, number>)[name]
-    if (number === undefined) throw new Error(`unknown capability ${JSON.stringify(name)}; capabilities(7)`)
-    mask |= 1n << BigInt(number)
+    if (number === undefined || number > lastCapability()) unknown.push(name)
+    else mask |= 1n << BigInt(number)
   }
-  return mask
+  return { mask, unknown }
 }
 
 let last: number | undefined
@@ -151,6 +152,5 @@ export function setResourceLimit(pid: number, resource: number, soft: number, ha
   cPrlimit(pid, resource, limit, null)
 }
 
-export const setFileCreationMask = (mask: number): void => {
-  cUmask(mask)
-}
+/** umask(2); the one before. */
+export const setFileCreationMask = (mask: number): number => Number(cUmask(mask))

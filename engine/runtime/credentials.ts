@@ -3,7 +3,7 @@
  * that a later one gives up; capabilities(7), seccomp(2).
  */
 import { closeSync, constants, existsSync, fstatSync, openSync, readSync, writeFileSync } from 'node:fs'
-import { EngineError } from '../base/errors.ts'
+import { EngineError, messageOf } from '../base/errors.ts'
 import {
   capabilityMask,
   dropBoundingExcept,
@@ -22,12 +22,27 @@ import { isErrno } from '../kernel/libc.ffi.ts'
 import { setNoNewPrivileges } from '../kernel/process.ffi.ts'
 import type { OciProcess } from '../spec/oci.ts'
 
-export function applyResourceLimits(process: OciProcess): void {
+/** Under these our own work could not go on: memory, descriptors, forks. They are set in the last moment. */
+const crampingLimits: ReadonlySet<string> = new Set([
+  'RLIMIT_AS',
+  'RLIMIT_DATA',
+  'RLIMIT_STACK',
+  'RLIMIT_NOFILE',
+  'RLIMIT_NPROC',
+  'RLIMIT_FSIZE',
+  'RLIMIT_CPU',
+])
+
+export function applyResourceLimits(process: OciProcess, which: 'early' | 'last'): void {
   for (const { type, soft, hard } of process.rlimits ?? []) {
-    const resource = resourceLimits[type]
-    if (resource === undefined)
-      throw new EngineError('invalid', `process.rlimits: unknown type ${JSON.stringify(type)}`)
-    setResourceLimit(0, resource, soft, hard)
+    if (crampingLimits.has(type) !== (which === 'last')) continue
+    try {
+      setResourceLimit(0, resourceLimits[type]!, soft, hard)
+    } catch (error) {
+      throw new EngineError('invalid', `process.rlimits: cannot set ${type} to ${soft}:${hard}: ${messageOf(error)}`, {
+        cause: error,
+      })
+    }
   }
 }
 
@@ -40,9 +55,10 @@ export function applyOomScore(process: OciProcess): void {
  * Becomes the user, with every capability still permitted and effective, so that the seccomp filter can be loaded
  * last. Real ids are final here, so access(2) already answers for the user.
  */
-export function becomeUser(process: OciProcess): void {
-  const bounding = capabilityMask(process.capabilities?.bounding ?? [])
-  dropBoundingExcept(bounding)
+export function becomeUser(process: OciProcess, warn: (sentence: string) => void): void {
+  const { unknown } = capabilityMask(Object.values(process.capabilities ?? {}).flat())
+  if (unknown.length > 0) warn(`unknown or unavailable capabilities are left out: ${[...new Set(unknown)].join(', ')}`)
+  dropBoundingExcept(maskOf(process.capabilities?.bounding))
   keepCapabilities(true)
   becomeMember(process.user.additionalGids ?? [])
   setGroup(process.user.gid)
@@ -50,8 +66,10 @@ export function becomeUser(process: OciProcess): void {
   const all = permittedCapabilities()
   setCapabilities({ effective: all, permitted: all, inheritable: 0n })
   keepCapabilities(false)
-  setFileCreationMask(process.user.umask ?? 0o022)
+  if (process.user.umask !== undefined) setFileCreationMask(process.user.umask)
 }
+
+const maskOf = (names: readonly string[] | undefined): bigint => capabilityMask(names ?? []).mask
 
 /** Where /proc/PID/setgroups is `deny`, as in a user namespace without newgidmap(1), the groups of its maker stay. */
 function becomeMember(gids: readonly number[]): void {
@@ -72,11 +90,11 @@ export function dropCapabilities(process: OciProcess): void {
   // What the engine itself lacks cannot be given: on such a machine a container gets less, as with runc.
   const available = permittedCapabilities()
   setCapabilities({
-    effective: capabilityMask(sets.effective ?? []) & available,
-    permitted: capabilityMask(sets.permitted ?? []) & available,
-    inheritable: capabilityMask(sets.inheritable ?? []) & available,
+    effective: maskOf(sets.effective) & available,
+    permitted: maskOf(sets.permitted) & available,
+    inheritable: maskOf(sets.inheritable) & available,
   })
-  setAmbient(capabilityMask(sets.ambient ?? []) & available)
+  setAmbient(maskOf(sets.ambient) & available)
 }
 
 /** Takes effect at the next execve(2). */

@@ -14,7 +14,9 @@ import { type CreatedProcess, createdProcess } from './create.ts'
 import { type Conversation, converse } from './fork-init.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { LoadSeccomp, StandardStreams } from './request.ts'
+import { applyAffinity } from './scheduling.ts'
 import { type ChildMessage, expectMessage, receive, send } from './sync.ts'
+import { validateProcess } from './validate.ts'
 
 export type ExecRequest = {
   /** The container's. */
@@ -36,6 +38,7 @@ export type ExecRequest = {
 
 /** As `createContainer`: set up and waiting. Throws with nothing left behind. */
 export function joinContainer(request: ExecRequest): CreatedProcess {
+  validateProcess(request.process)
   const pidfd = pidfdOpen(request.pid)
   try {
     const helper = converse((ours, theirs) => {
@@ -87,7 +90,9 @@ function enter(request: ExecRequest, pidfd: number, sync: number): never {
     const kinds = foreignKinds(request.pid)
     // In a mount namespace that others have as well, the container's root is a directory of it.
     const root = ownsTree(request.spec) ? undefined : openSync(`/proc/${request.pid}/root`, constants.O_DIRECTORY)
+    applyAffinity(request.process, 'initial')
     request.cgroup.enter(0)
+    applyAffinity(request.process, 'final')
     setNamespace(pidfd, kinds)
     if (root !== undefined) enterByChroot(root)
     const child = clone({ flags: cloneFlags.CLONE_PARENT })
@@ -109,6 +114,7 @@ function processContext(request: ExecRequest, sync: number): ProcessContext {
   const context: ProcessContext = {
     sync,
     process: request.process,
+    linux: request.spec.linux ?? {},
     loadFilter: () => (seccomp === undefined ? -1 : request.loadSeccomp(seccomp)),
     supervised: request.supervised,
   }

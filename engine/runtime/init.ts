@@ -2,7 +2,7 @@
  * The child half of a container's creation: from a fresh fork in new namespaces to the container's own program.
  * Runs synchronously in a forked process; it never returns.
  */
-import { setGroup, setUser } from '../kernel/identity.ffi.ts'
+import { setFileCreationMask, setGroup, setUser } from '../kernel/identity.ffi.ts'
 import { joinNewSessionKeyring } from '../kernel/keyring.ffi.ts'
 import { setDomainname, setHostname, unshare } from '../kernel/namespaces.ffi.ts'
 import { currentPid, exit, startSession } from '../kernel/process.ffi.ts'
@@ -46,7 +46,10 @@ const containerSteps: readonly Step<InitContext>[] = [
   [
     'make root',
     (context) => {
+      // What is made for the container has the modes that are asked for.
+      const mask = setFileCreationMask(0)
       context.root = makeRoot(context.plan.request, context.plan.created)
+      setFileCreationMask(mask)
     },
   ],
   ['run hooks', runCreationHooks],
@@ -64,6 +67,7 @@ export function runInit(plan: InitPlan): never {
     plan,
     sync: plan.sync,
     process: spec.process!,
+    linux: spec.linux ?? {},
     loadFilter: () => (spec.linux?.seccomp === undefined ? -1 : loadSeccomp(spec.linux.seccomp)),
     supervised,
     beforeLaunch: (prepare) => {

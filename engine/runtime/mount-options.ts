@@ -1,9 +1,12 @@
 /** What a list of mount options asks for; runtime-spec config.md, "Linux mount options". Pure. */
+import { mountFlags as ms } from '../kernel/mount.ffi.ts'
 import { flagOptions, propagationOptions, recursiveOptions } from './mount-options.table.ts'
 
 export type MountPlan = {
   /** Flags of mount(2). */
   flags: number
+  /** `bind` or `rbind` was named. */
+  bind: boolean
   /** Flags that were named to be cleared: a bind must not inherit them from its source. */
   cleared: number
   /** One mount(2) call each, in order. */
@@ -21,6 +24,7 @@ export type MountPlan = {
 export function planMount(options: readonly string[]): MountPlan {
   const plan: MountPlan = {
     flags: 0,
+    bind: false,
     cleared: 0,
     propagation: [],
     recursive: { set: 0, clear: 0 },
@@ -28,6 +32,7 @@ export function planMount(options: readonly string[]): MountPlan {
     data: [],
   }
   for (const option of options) addOption(plan, option)
+  plan.bind = (plan.flags & ms.MS_BIND) !== 0
   return plan
 }
 

@@ -12,11 +12,12 @@ import { resetSignals } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { setControllingTerminal, setWindowSize } from '../kernel/terminal.ffi.ts'
 import { acceptNext } from '../kernel/unix-socket.ffi.ts'
-import type { OciProcess } from '../spec/oci.ts'
+import type { OciLinux, OciProcess } from '../spec/oci.ts'
 import { openConsole } from './console.ts'
 import { applyLabels, applyOomScore, applyResourceLimits, becomeUser, surrender, withHome } from './credentials.ts'
 import { execFailure, findExecutable } from './executable.ts'
 import type { StandardStreams } from './request.ts'
+import { applyExecutionDomain, applyScheduling } from './scheduling.ts'
 import { offerListener } from './seccomp-listener.ts'
 import { failure, type ParentMessage, receive, send } from './sync.ts'
 
@@ -24,6 +25,8 @@ export type ProcessContext = {
   /** This side's end of the conversation with the parent. */
   sync: number
   process: OciProcess
+  /** The container's. */
+  linux: OciLinux
   streams?: StandardStreams
   /** The container's filter, if it has one; runs right before execve. */
   loadFilter: () => number
@@ -43,12 +46,14 @@ export type StepTimes = [name: string, milliseconds: number][]
 
 /** Order: the last that needs privileges comes before `become user`. */
 export const processSteps: readonly Step<ProcessContext>[] = [
-  ['set limits', ({ process }) => applyResourceLimits(process)],
+  ['set limits', ({ process }) => applyResourceLimits(process, 'early')],
+  ['set scheduling', ({ process }) => applyScheduling(process)],
+  ['set execution domain', ({ linux }) => applyExecutionDomain(linux)],
   ['set out-of-memory score', ({ process }) => applyOomScore(process)],
   ['set labels', ({ process }) => applyLabels(process)],
   ['place descriptors', placeDescriptors],
   ['own standard streams', ({ process }) => ownStreams(process.user.uid)],
-  ['become user', ({ process }) => becomeUser(process)],
+  ['become user', (context) => becomeUser(context.process, (text) => send(context.sync, { type: 'warning', text }))],
   // After the user: a change of identity clears it. The container goes when its supervisor is killed.
   ['die with the supervisor', ({ supervised }) => supervised && setParentDeathSignal(signalNumbers.SIGKILL)],
   ['enter working directory', ({ process }) => enterWorkingDirectory(process.cwd)],
@@ -107,6 +112,7 @@ export function reportAndExit(sync: number, step: string, error: unknown): never
 }
 
 function surrenderPowers({ process, loadFilter }: ProcessContext, withListener: (fd: number) => void): void {
+  applyResourceLimits(process, 'last')
   surrender(process, () => {
     const listener = loadFilter()
     if (listener >= 0) withListener(listener)

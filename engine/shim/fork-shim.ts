@@ -3,6 +3,7 @@ import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import type { CgroupHost } from '../cgroup/cgroup.ts'
 import { closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
+import { setFileCreationMask } from '../kernel/identity.ffi.ts'
 import { becomeSubreaper, exit, setProcessName, startSession } from '../kernel/process.ffi.ts'
 import { blockSignals, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
@@ -64,6 +65,7 @@ function settle(listener: number): { listener: number; nullDevice: number; signa
     ignoreSignal(signal)
   blockSignals([signalNumbers.SIGCHLD])
   process.chdir('/')
+  setFileCreationMask(0o022)
   const nothing = openSync('/dev/null', 'r+')
   placeAt(listener, 3)
   for (const target of [0, 1, 2, 4]) placeAt(nothing, target)

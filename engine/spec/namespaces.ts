@@ -54,22 +54,24 @@ const ipcSysctls: ReadonlySet<string> = new Set([
   'kernel.shm_rmid_forced',
 ])
 
-/** The namespace a sysctl belongs to; undefined where it is the whole machine's. */
-function namespaceOf(sysctl: string): OciNamespaceType | undefined {
+const sysctlName = /^[a-z0-9_*-]+([./][A-Za-z0-9_*-]+)+$/
+
+/** The namespace a sysctl belongs to, dots or slashes between its parts; undefined where it is the whole machine's. */
+export function sysctlNamespace(name: string): OciNamespaceType | undefined {
+  const sysctl = name.replaceAll('/', '.')
+  if (!sysctlName.test(sysctl)) return undefined
   if (sysctl.startsWith('net.')) return 'network'
   if (ipcSysctls.has(sysctl) || sysctl.startsWith('fs.mqueue.')) return 'ipc'
   if (sysctl === 'kernel.domainname' || sysctl === 'kernel.hostname') return 'uts'
   return undefined
 }
 
-const sysctlName = /^[a-z0-9_*-]+([./][A-Za-z0-9_*-]+)+$/
-
 /** Only what a namespace of the container keeps to itself; must come after the steps that choose namespaces. */
 export const withSysctls =
   (sysctls: Readonly<Record<string, string>>): SpecStep =>
   (spec) => {
     for (const name of Object.keys(sysctls)) {
-      const type = sysctlName.test(name) ? namespaceOf(name.replaceAll('/', '.')) : undefined
+      const type = sysctlNamespace(name)
       const separate = spec.linux?.namespaces?.some((namespace) => namespace.type === type) === true
       if (type === undefined || !separate)
         throw new EngineError('invalid', `sysctl ${JSON.stringify(name)} is not in a separate kernel namespace`)

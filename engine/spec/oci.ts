@@ -1,4 +1,4 @@
-/** The OCI runtime configuration (runtime-spec 1.2, config.md and config-linux.md) as data: the parts Linux uses. */
+/** The OCI runtime configuration (runtime-spec 1.3, config.md and config-linux.md) as data: the parts Linux uses. */
 
 export type OciNamespaceType = 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user' | 'cgroup' | 'time'
 
@@ -38,6 +38,19 @@ export type OciProcess = {
   apparmorProfile?: string
   selinuxLabel?: string
   oomScoreAdj?: number
+  scheduler?: {
+    policy: string
+    nice?: number
+    priority?: number
+    flags?: string[]
+    /** Nanoseconds. */
+    runtime?: number
+    deadline?: number
+    period?: number
+  }
+  ioPriority?: { class: string; priority?: number }
+  /** Lists as `0-3,7`. Of processes that join the container, not of its first. */
+  execCPUAffinity?: { initial?: string; final?: string }
 }
 
 export type OciDevice = {
@@ -72,11 +85,21 @@ export type OciResources = {
     swap?: number
     swappiness?: number
     disableOOMKiller?: boolean
+    /** Not kept any more by any kernel, nor by runc. */
+    kernel?: number
+    kernelTCP?: number
+    useHierarchy?: boolean
+    /** Refuse a limit below what is in use, as cgroup v1 does by itself. */
+    checkBeforeUpdate?: boolean
   }
   cpu?: {
     shares?: number
     quota?: number
     period?: number
+    /** May be used beyond the quota, saved from earlier periods. */
+    burst?: number
+    /** 1: SCHED_IDLE for the whole group. */
+    idle?: number
     realtimeRuntime?: number
     realtimePeriod?: number
     cpus?: string
@@ -85,13 +108,17 @@ export type OciResources = {
   pids?: { limit: number }
   blockIO?: {
     weight?: number
-    weightDevice?: { major: number; minor: number; weight: number }[]
+    leafWeight?: number
+    weightDevice?: { major: number; minor: number; weight?: number; leafWeight?: number }[]
     throttleReadBpsDevice?: OciThrottle[]
     throttleWriteBpsDevice?: OciThrottle[]
     throttleReadIOPSDevice?: OciThrottle[]
     throttleWriteIOPSDevice?: OciThrottle[]
   }
   hugepageLimits?: { pageSize: string; limit: number }[]
+  /** cgroup v1's net_cls and net_prio. */
+  network?: { classID?: number; priorities?: { name: string; priority: number }[] }
+  rdma?: Record<string, { hcaHandles?: number; hcaObjects?: number }>
   unified?: Record<string, string>
 }
 
@@ -118,6 +145,7 @@ export type OciLinux = {
   namespaces?: { type: OciNamespaceType; path?: string }[]
   uidMappings?: OciIdMapping[]
   gidMappings?: OciIdMapping[]
+  netDevices?: Record<string, { name?: string }>
   timeOffsets?: Record<string, { secs?: number; nanosecs?: number }>
   devices?: OciDevice[]
   cgroupsPath?: string
@@ -128,6 +156,15 @@ export type OciLinux = {
   maskedPaths?: string[]
   readonlyPaths?: string[]
   mountLabel?: string
+  personality?: { domain: string; flags?: string[] }
+  memoryPolicy?: { mode: string; nodes?: string; flags?: string[] }
+  intelRdt?: {
+    closID?: string
+    schemata?: string[]
+    l3CacheSchema?: string
+    memBwSchema?: string
+    enableMonitoring?: boolean
+  }
 }
 
 export type OciSpec = {

@@ -1,0 +1,75 @@
+/**
+ * Whether a config.json has the shape the specification gives it. Properties that it does not know are passed over, as
+ * config.md "Extensibility" demands; a value that is none of those it allows is an error ("Valid values"). Pure.
+ */
+import { EngineError } from '../base/errors.ts'
+import type { Shape } from './config-shape.table.ts'
+
+/** Parses config.json; `null` is as good as absent. Throws invalid for what is no JSON. */
+export function parseConfig<Config>(text: string): Config {
+  try {
+    return JSON.parse(text, (_name, value) => (value === null ? undefined : value)) as Config
+  } catch (error) {
+    throw new EngineError('invalid', `config.json is not JSON: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    })
+  }
+}
+
+const show = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}
+
+function refuse(field: string, value: unknown, wanted: string): never {
+  throw new EngineError('invalid', `${field}: ${show(value)} is not ${wanted}`)
+}
+
+/** Throws invalid, naming the first field that does not fit. */
+export function checkShape(field: string, value: unknown, shape: Shape): void {
+  if (typeof shape === 'string') checkPlain(field, value, shape)
+  else if ('integer' in shape) {
+    const [least, most] = shape.integer
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most)
+      refuse(field, value, `a whole number from ${least} to ${most}`)
+  } else if ('oneOf' in shape) {
+    if (!shape.oneOf.includes(value as string)) refuse(field, value, `one of ${shape.oneOf.join(', ')}`)
+  } else if ('like' in shape) {
+    if (typeof value !== 'string' || !shape.like.test(value)) refuse(field, value, `of the form ${shape.like.source}`)
+  } else if ('list' in shape) {
+    if (!Array.isArray(value)) refuse(field, value, 'a list')
+    for (const [index, one] of value.entries()) checkShape(`${field}[${index}]`, one, shape.list)
+  } else if ('map' in shape) {
+    for (const [name, one] of Object.entries(objectOf(field, value))) checkShape(`${field}.${name}`, one, shape.map)
+  } else checkFields(field, objectOf(field, value), shape)
+}
+
+const below = (field: string, name: string): string => (field === '' ? name : `${field}.${name}`)
+
+function checkFields(
+  field: string,
+  value: Readonly<Record<string, unknown>>,
+  shape: Extract<Shape, { fields: unknown }>,
+): void {
+  for (const name of shape.needed ?? [])
+    if (value[name] === undefined) throw new EngineError('invalid', `${below(field, name)}: is needed`)
+  for (const [name, one] of Object.entries(value)) {
+    const wanted = Object.hasOwn(shape.fields, name) ? shape.fields[name] : undefined
+    if (wanted !== undefined && one !== undefined) checkShape(below(field, name), one, wanted)
+  }
+}
+
+function objectOf(field: string, value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(field, value, 'an object')
+  return value as Readonly<Record<string, unknown>>
+}
+
+function checkPlain(field: string, value: unknown, shape: Extract<Shape, string>): void {
+  if (shape === 'object') objectOf(field, value)
+  else if (shape === 'boolean') {
+    if (typeof value !== 'boolean') refuse(field, value, 'true or false')
+  } else if (typeof value !== 'string') refuse(field, value, 'a string')
+  else if (value.includes('\0')) refuse(field, value, 'a string without NUL')
+  else if (shape === 'line' && value.includes('\n')) refuse(field, value, 'a single line')
+  else if (shape === 'path' && !value.startsWith('/')) refuse(field, value, 'an absolute path')
+}
