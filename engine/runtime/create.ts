@@ -82,7 +82,7 @@ function completeCreation(process: Conversation, request: CreateRequest, mapsWan
 }
 
 /** The child's next message; warnings on the way are passed on. */
-function hear(process: Conversation, { warn }: Pick<CreateRequest, 'warn'>): ChildMessage | undefined {
+export function hear(process: Conversation, { warn }: Pick<CreateRequest, 'warn'>): ChildMessage | undefined {
   for (;;) {
     const message = receive<ChildMessage>(process.sync)
     if (message?.type !== 'warning') return message
@@ -138,7 +138,7 @@ function handOver(process: Conversation, listener: number, owner: ListenerOwner)
   send(process.sync, { type: 'listener-taken' })
 }
 
-function abandon(process: Conversation): void {
+export function abandon(process: Conversation): void {
   try {
     pidfdSendSignal(process.pidfd, SIGKILL)
   } catch {

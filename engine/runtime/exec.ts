@@ -1,21 +1,27 @@
 /**
- * One more process in a running container: joins its cgroup and namespaces, then gives up its powers as the first
- * process did. Two forks: entering a PID namespace takes effect for children only, so the one that joins makes the one
- * that stays; CLONE_PARENT makes that a child of the caller, who reaps it.
+ * One more process in a running container: born in its PID namespace, it joins the cgroup and the other namespaces
+ * itself, then gives up its powers as the first process did.
  */
-import { constants, openSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, statSync } from 'node:fs'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
-import { namespaceKinds, setNamespace } from '../kernel/namespaces.ffi.ts'
-import { clone, cloneFlags, exit, pidfdOpen, reap, setDumpable, startSession } from '../kernel/process.ffi.ts'
+import {
+  type NamespaceKind,
+  namespaceKinds,
+  namespacePath,
+  openNamespace,
+  type ProcessName,
+  setNamespace,
+} from '../kernel/namespaces.ffi.ts'
+import { clone, cloneFlags, pidfdOpen, setDumpable, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
 import { enterByChroot, ownsTree } from './borrowed-tree.ts'
-import { type CreatedProcess, createdProcess } from './create.ts'
-import { type Conversation, converse } from './fork-init.ts'
+import { abandon, type CreatedProcess, createdProcess, hear } from './create.ts'
+import { converse } from './fork-init.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { LoadSeccomp, StandardStreams } from './request.ts'
 import { applyAffinity } from './scheduling.ts'
-import { type ChildMessage, expectMessage, receive, send } from './sync.ts'
+import { expectMessage } from './sync.ts'
 import { validateProcess } from './validate.ts'
 
 export type ExecRequest = {
@@ -39,69 +45,62 @@ export type ExecRequest = {
 /** As `createContainer`: set up and waiting. Throws with nothing left behind. */
 export function joinContainer(request: ExecRequest): CreatedProcess {
   validateProcess(request.process)
-  const pidfd = pidfdOpen(request.pid)
+  using cleanup = new DisposableStack()
+  const target: Target = { pidfd: cleanup.adopt(pidfdOpen(request.pid), close), kinds: foreignKinds(request.pid) }
+  const process = converse((ours, theirs) => forkInto(target, request, ours, theirs))
   try {
-    const helper = converse((ours, theirs) => {
-      const child = clone({ flags: cloneFlags.CLONE_PIDFD })
-      if (child.pid !== 0) return child
-      close(ours)
-      return enter(request, pidfd, theirs)
-    })
-    return adopt(helper, request)
-  } finally {
-    close(pidfd)
+    const created = expectMessage(hear(process, request), 'created')
+    return createdProcess(process, created, { ...request, status: 'running', containerPid: request.pid })
+  } catch (error) {
+    abandon(process)
+    throw error
   }
 }
 
-/** The helper names the process it made and ends; both speak on one socket, in whichever order they get to run. */
-function adopt(helper: Conversation, request: ExecRequest): CreatedProcess {
-  let pid: number | undefined
-  let created: Extract<ChildMessage, { type: 'created' }> | undefined
-  try {
-    while (pid === undefined || created === undefined) {
-      const message = receive<ChildMessage>(helper.sync)
-      if (message?.type === 'entered') pid = message.pid
-      else if (message?.type === 'warning') request.warn(message.text)
-      else created = expectMessage(message, 'created')
-    }
-    const owner = { ...request, status: 'running' as const, containerPid: request.pid }
-    return createdProcess({ pid, pidfd: pidfdOpen(pid), sync: helper.sync }, created, owner)
-  } catch (error) {
-    close(helper.sync)
-    if (pid !== undefined) reap({ pid, block: true })
-    throw error
-  } finally {
-    close(helper.pidfd)
-    reap({ pid: helper.pid, block: true })
-  }
-}
+type Target = { pidfd: number; kinds: readonly OciNamespaceType[] }
+
+let ownNamespaces: Map<string, number> | undefined
 
 /** The kinds in which the target differs from us: joining one's own user namespace is refused (EINVAL). */
 function foreignKinds(pid: number): OciNamespaceType[] {
-  return namespaceKinds
-    .filter(({ link }) => statSync(`/proc/self/ns/${link}`).ino !== statSync(`/proc/${pid}/ns/${link}`).ino)
-    .map(({ type }) => type)
+  const identity = (process: ProcessName, { type }: NamespaceKind) => statSync(namespacePath(process, type)).ino
+  ownNamespaces ??= new Map(namespaceKinds.map((kind) => [kind.type, identity('self', kind)]))
+  const own = ownNamespaces
+  return namespaceKinds.filter((kind) => own.get(kind.type) !== identity(pid, kind)).map(({ type }) => type)
 }
 
-function enter(request: ExecRequest, pidfd: number, sync: number): never {
+function forkInto(target: Target, request: ExecRequest, ours: number, theirs: number): { pid: number; pidfd: number } {
+  using cleanup = new DisposableStack()
+  // The container's processes can see the child from its first moment: it is closed to their ptrace(2), and its
+  // /proc/PID/exe with it, until execve.
+  setDumpable(false)
+  cleanup.defer(() => setDumpable(true))
+  if (target.kinds.includes('pid')) {
+    // Only children are affected; the caller itself stays where it is, and its later children, too.
+    const home = cleanup.adopt(openNamespace('self', 'pid'), closeSync)
+    setNamespace(target.pidfd, ['pid'])
+    cleanup.defer(() => setNamespace(home, ['pid']))
+  }
+  const child = clone({ flags: cloneFlags.CLONE_PIDFD })
+  if (child.pid !== 0) return child
+  close(ours)
+  return enter(request, target, theirs)
+}
+
+function enter(request: ExecRequest, { pidfd, kinds }: Target, sync: number): never {
   try {
-    // Before the container's processes can see this one: closed to their ptrace(2), and its /proc/PID/exe with it.
-    setDumpable(false)
-    const kinds = foreignKinds(request.pid)
     // In a mount namespace that others have as well, the container's root is a directory of it.
     const root = ownsTree(request.spec) ? undefined : openSync(`/proc/${request.pid}/root`, constants.O_DIRECTORY)
     applyAffinity(request.process, 'initial')
     request.cgroup.enter(0)
     applyAffinity(request.process, 'final')
-    setNamespace(pidfd, kinds)
+    const rest = kinds.filter((type) => type !== 'pid')
+    if (rest.length > 0) setNamespace(pidfd, rest)
     if (root !== undefined) enterByChroot(root)
-    const child = clone({ flags: cloneFlags.CLONE_PARENT })
-    if (child.pid === 0) return runToProgram(processContext(request, sync), execSteps)
-    send(sync, { type: 'entered', pid: child.pid })
-    exit(0)
   } catch (error) {
     reportAndExit(sync, 'enter container', error)
   }
+  runToProgram(processContext(request, sync), execSteps)
 }
 
 const execSteps: readonly Step<ProcessContext>[] = [
