@@ -11,7 +11,7 @@ import { defaultDetachKeys, detachable, parseDetachKeys } from './detach-keys.ts
 import { announce, type Engine } from './engine.ts'
 import { openForAccounts } from './rootfs.ts'
 import { shimOf } from './shim-of.ts'
-import { lookUpUser, needsLookup, resolveUser } from './user.ts'
+import { canBeUnknown, lookUpUser, needsLookup, resolveUser } from './user.ts'
 
 /** Checks all that can be checked; nothing runs yet. */
 export function createExec(engine: Engine, reference: string, request: CreateExec): string {
@@ -19,7 +19,7 @@ export function createExec(engine: Engine, reference: string, request: CreateExe
   if (request.cmd.length === 0 || request.cmd[0] === '') throw new EngineError('invalid', 'No exec command specified')
   if (request.detachKeys !== undefined) parseDetachKeys(request.detachKeys)
   // Throws for an unknown user, a bad variable and the like.
-  execProcess(container, request, userOf(engine, container, request))
+  execProcess(container, request, userOf(engine, container, request, canBeUnknown))
   const exec: Exec = {
     ...request,
     id: newId(),
@@ -46,10 +46,10 @@ function runnable(engine: Engine, container: Container): Container {
 }
 
 /** An exec without a user of its own runs as the container does. */
-function userOf(engine: Engine, container: Container, exec: CreateExec): OciUser {
+function userOf(engine: Engine, container: Container, exec: CreateExec, look = needsLookup): OciUser {
   const user = exec.user || container.config.User || ''
   const more = container.hostConfig.GroupAdd ?? []
-  if (!needsLookup(user, more)) return resolveUser(user, more, [], [])
+  if (!look(user, more)) return resolveUser(user, more, [], [])
   using rootfs = openForAccounts(engine, container)
   return lookUpUser(rootfs.fd, user, more)
 }
@@ -70,7 +70,6 @@ export async function startExec(engine: Engine, execId: string, options: StartEx
   return detachable(stream, keys, () => announce(engine, container, 'exec_detach', { execID: execId }))
 }
 
-/** The supervisor keeps the output of a process that is to be attached to until it is. */
 async function launch(
   engine: Engine,
   container: Container,
@@ -79,23 +78,25 @@ async function launch(
   options: StartExec,
 ): Promise<Duplex | undefined> {
   const size = options.consoleSize ?? exec.consoleSize
+  const { attachStdin: stdin, attachStdout: stdout, attachStderr: stderr } = exec
   try {
-    const { pid } = await shim.exec({
+    const request = {
       execId: exec.id,
       process: execProcess(container, exec, userOf(engine, container, exec)),
       openStdin: exec.attachStdin && !options.detach,
-      detached: options.detach,
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       ...(size === undefined ? {} : { consoleSize: { height: size[0], width: size[1] } }),
-    })
+    }
+    // Wire fact 17: how the client reads it, whatever the process has.
+    const streams = { stdin, stdout, stderr, framed: !options.tty }
+    const { pid, stream } = options.detach
+      ? { ...(await shim.exec(request)), stream: undefined }
+      : await shim.execAttached(request, streams)
     engine.execs.change(exec.id, { running: true, pid })
+    return stream
   } catch (error) {
     throw execFailure(engine, exec.id, error)
   }
-  if (options.detach) return undefined
-  const { attachStdin: stdin, attachStdout: stdout, attachStderr: stderr } = exec
-  // Wire fact 17: how the client reads it, whatever the process has.
-  return shim.attach({ stdin, stdout, stderr, framed: !options.tty }, exec.id)
 }
 
 /** Wire fact 29: 126 where it cannot be executed, 127 where it is not there. */

@@ -75,6 +75,10 @@ function groupId(text: string, groups: readonly Group[]): number {
 export const needsLookup = (user: string, more: readonly string[]): boolean =>
   !/^\d+:\d+$/.test(user) || more.some((group) => !/^\d+$/.test(group))
 
+/** Numbers, and nobody in particular, need not be listed anywhere to be somebody. */
+export const canBeUnknown = (user: string, more: readonly string[]): boolean =>
+  !/^\d*(:\d*)?$/.test(user) || more.some((group) => !/^\d+$/.test(group))
+
 /** @param root the container's root directory, open */
 export const lookUpUser = (root: number, user: string, more: readonly string[]): OciUser =>
   resolveUser(user, more, parsePasswd(readInRoot(root, 'etc/passwd')), parseGroup(readInRoot(root, 'etc/group')))

@@ -11,8 +11,6 @@ import type { LogStream, LogWriter } from './log-writer.ts'
 import type { WindowSize } from './protocol.ts'
 import type { AttachStreams } from './shim.ts'
 
-/** How long the output of an ended process is held for its first attachment; milliseconds. */
-const firstAttachment = 30_000
 /** Input waiting for a process that does not read. */
 const fullInput = 64 * 1024
 const chunkSize = 65536
@@ -28,8 +26,6 @@ export type ProcessIoOptions = {
   openStdin: boolean
   /** The input ends with the first client's (attach with StdinOnce, and every exec). */
   stdinOnce: boolean
-  /** Nothing is read before the first attachment: no output is lost, the process waits. */
-  hold: boolean
   log?: LogWriter
 }
 
@@ -44,12 +40,10 @@ export class ProcessIo implements InputSink {
   #inputQueue: Buffer[] = []
   #inputQueued = 0
   #inputEnding = false
-  #held: boolean
   #onDrained: (() => void) | undefined
 
   constructor(options: ProcessIoOptions) {
     this.#options = options
-    this.#held = options.hold
   }
 
   /** Pipes for a process without a terminal: the ends the process gets. Close them after the fork. */
@@ -78,7 +72,6 @@ export class ProcessIo implements InputSink {
 
   attach(connection: Connection, streams: AttachStreams): void {
     this.#attachments.set(connection, streams)
-    this.#held = false
     if (this.#outputs.length === 0) connection.finish()
   }
 
@@ -118,19 +111,17 @@ export class ProcessIo implements InputSink {
   }
 
   /**
-   * The process has ended: calls back when all its output is out, at the latest after `patience` ms. Output that is held
-   * for a first attachment is still held: the client that started a short exec comes after its end.
+   * The process has ended: calls back when all its output is out, at the latest after `patience` ms.
    */
   drain(patience: number, done: () => void): void {
     this.#onDrained = done
     this.#closeInputNow()
     if (this.#outputs.length === 0) this.#drained()
-    else this.#options.loop.after(this.#held ? firstAttachment : patience, () => this.#drained())
+    else this.#options.loop.after(patience, () => this.#drained())
   }
 
   /** Nobody will come for it. */
   abandon(): void {
-    this.#held = false
     for (const output of [...this.#outputs]) this.#ended(output)
     this.#closeInputNow()
   }
@@ -146,7 +137,7 @@ export class ProcessIo implements InputSink {
 
   #wants(output: Output): number | undefined {
     const writing = output.fd === this.#input && this.#inputQueued > 0 ? pollEvents.POLLOUT : 0
-    if (this.#held || this.#slowest()) return writing === 0 ? undefined : writing
+    if (this.#slowest()) return writing === 0 ? undefined : writing
     return pollEvents.POLLIN | writing
   }
 

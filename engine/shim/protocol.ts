@@ -13,7 +13,8 @@ export type WindowSize = { height: number; width: number }
 export type ShimRequest =
   | { op: 'create' }
   | { op: 'start' }
-  | { op: 'exec'; request: ExecRequest }
+  /** With streams, the connection becomes them after the answer, as for `attach`. */
+  | { op: 'exec'; request: ExecRequest; streams?: AttachStreams }
   | { op: 'kill'; signal: number; execId?: string }
   | { op: 'kill-all' }
   | { op: 'resize'; size: WindowSize; execId?: string }

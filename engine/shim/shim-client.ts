@@ -148,6 +148,11 @@ export class ShimClient implements Shim {
     return { pid }
   }
 
+  async execAttached(request: ExecRequest, streams: AttachStreams): Promise<{ pid: number; stream: Duplex }> {
+    const { answer, stream } = await this.#openStream({ op: 'exec', request, streams })
+    return { pid: answer.pid ?? 0, stream }
+  }
+
   async kill(signal: number, execId?: string): Promise<void> {
     await this.#ask({ op: 'kill', signal, ...(execId === undefined ? {} : { execId }) })
   }
@@ -187,8 +192,14 @@ export class ShimClient implements Shim {
   }
 
   async attach(streams: AttachStreams, execId?: string): Promise<Duplex> {
+    const { stream } = await this.#openStream({ op: 'attach', streams, ...(execId === undefined ? {} : { execId }) })
+    return stream
+  }
+
+  /** A connection of its own: one question, its answer, then the bytes of a process. */
+  async #openStream(request: ShimRequest): Promise<{ answer: ShimAnswer; stream: Duplex }> {
     const socket = await openSocket(this.#directory)
-    socket.write(encodeFrame({ number: 1, op: 'attach', streams, ...(execId === undefined ? {} : { execId }) }))
+    socket.write(encodeFrame({ number: 1, ...request }))
     const frames = new FrameReader()
     const isAnswer = (frame: ShimFrame): frame is AnswerFrame => !('event' in frame)
     const answer = await firstFrame(socket, frames, isAnswer)
@@ -197,7 +208,7 @@ export class ShimClient implements Shim {
       socket.destroy()
       throw errorOf(answer.error)
     }
-    return socket
+    return { answer: answer.ok, stream: socket }
   }
 
   #listen(frames: FrameReader): void {

@@ -56,8 +56,6 @@ export type ExecRequest = {
   execId: string
   process: OciProcess
   openStdin: boolean
-  /** Nobody will attach: output is read and dropped. Otherwise it waits for the first attachment. */
-  detached?: boolean
   /** Milliseconds until it is killed; undefined: it may run for ever. */
   timeout?: number
   consoleSize?: { height: number; width: number }
@@ -76,7 +74,10 @@ export type Shim = {
   create(): Promise<{ pid: number; spans: RuntimeSpan[] }>
   /** Lets the process run; resolves after execve(2) succeeded, rejects with the reason it did not. */
   start(): Promise<{ spans: RuntimeSpan[] }>
+  /** Resolves after execve(2) succeeded. Output that nobody attaches to is read and dropped. */
   exec(request: ExecRequest): Promise<{ pid: number }>
+  /** The same with its streams, as `attach` gives them, from their first byte on. */
+  execAttached(request: ExecRequest, streams: AttachStreams): Promise<{ pid: number; stream: Duplex }>
   /** To the first process, or to the one of an exec. not-found when it has ended. */
   kill(signal: number, execId?: string): Promise<void>
   /** SIGKILL to every process of the container. */

@@ -24,8 +24,8 @@ import { Connection, type ConnectionOwner } from './connection.ts'
 import { EventLoop } from './event-loop.ts'
 import { LogWriter } from './log-writer.ts'
 import { ProcessIo } from './process-io.ts'
-import type { EventFrame, RequestFrame, ShimAnswer, ShimRequest } from './protocol.ts'
-import type { ExecRequest, ProcessExit, ShimConfig } from './shim.ts'
+import type { AnswerFrame, EventFrame, RequestFrame, ShimAnswer, ShimRequest } from './protocol.ts'
+import type { AttachStreams, ExecRequest, ProcessExit, ShimConfig } from './shim.ts'
 import { spansOf } from './spans.ts'
 
 export type SupervisorOptions = {
@@ -83,7 +83,6 @@ export class Supervisor implements ConnectionOwner {
       terminal,
       openStdin,
       stdinOnce,
-      hold: false,
       ...(this.#log === undefined ? {} : { log: this.#log }),
     })
     this.#init = { io, started: false }
@@ -104,10 +103,13 @@ export class Supervisor implements ConnectionOwner {
   request(connection: Connection, frame: RequestFrame): void {
     try {
       if (frame.op === 'attach') {
-        this.#attach(connection, frame)
+        this.#attach(connection, { number: frame.number, ok: {} }, frame)
         return
       }
-      connection.sendFrame({ number: frame.number, ok: this.#perform(frame) })
+      const answer = { number: frame.number, ok: this.#perform(frame) }
+      if (frame.op === 'exec' && frame.streams !== undefined)
+        this.#attach(connection, answer, { streams: frame.streams, execId: frame.request.execId })
+      else connection.sendFrame(answer)
     } catch (error) {
       connection.sendFrame({ number: frame.number, error: { kind: kindOf(error), message: messageOf(error) } })
     }
@@ -256,12 +258,12 @@ export class Supervisor implements ConnectionOwner {
     this.#names ??= new NameServer(this.#loop, this.#options.directory, path)
   }
 
-  #exec({ execId, process, openStdin, detached, consoleSize, timeout }: ExecRequest): ShimAnswer {
+  #exec({ execId, process, openStdin, consoleSize, timeout }: ExecRequest): ShimAnswer {
     const target = this.#init.process
     if (target === undefined || this.#over())
       throw new EngineError('conflict', `container ${this.#config.id} is not running`)
     const terminal = process.terminal === true
-    const io = new ProcessIo({ loop: this.#loop, terminal, openStdin, stdinOnce: true, hold: detached !== true })
+    const io = new ProcessIo({ loop: this.#loop, terminal, openStdin, stdinOnce: true })
     const pipes = terminal ? undefined : io.openPipes(this.#options.nullDevice)
     try {
       const joined = joinContainer({
@@ -307,13 +309,13 @@ export class Supervisor implements ConnectionOwner {
     }
   }
 
-  #attach(connection: Connection, frame: Extract<RequestFrame, { op: 'attach' }>): void {
-    const { io } = this.#find(frame.execId)
+  #attach(connection: Connection, answer: AnswerFrame, to: { streams: AttachStreams; execId?: string }): void {
+    const { io } = this.#find(to.execId)
     this.#controls.delete(connection)
     this.#attached.set(connection, io)
-    connection.sendFrame({ number: frame.number, ok: {} })
-    connection.become(frame.streams.stdin ? io : ignoredInput)
-    io.attach(connection, frame.streams)
+    connection.sendFrame(answer)
+    connection.become(to.streams.stdin ? io : ignoredInput)
+    io.attach(connection, to.streams)
   }
 
   #reapAll(): void {

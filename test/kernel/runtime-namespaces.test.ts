@@ -96,8 +96,8 @@ test('each kind can be joined at a path', { skip }, async () => {
 
 test('a path of another kind, or of none, is refused', { skip }, async () => {
   for (const [path, words] of [
-    ['/proc/self/ns/ipc', /linux\.namespaces\[\d\]: cannot join the network namespace at .*: it is "ipc:\[/],
-    ['/etc/passwd', /it is "\/etc\/passwd"/],
+    ['/proc/self/ns/ipc', /linux\.namespaces\[\d\]: cannot join the network namespace at .*: it is of the kind ipc/],
+    ['/etc/passwd', /it is no namespace/],
     ['/no/such', /cannot join the network namespace at "\/no\/such"/],
   ] as const) {
     const { bundle, shim } = await bed.launch(['true'], { change: (spec) => setNamespace(spec, 'network', path) })
@@ -204,7 +204,7 @@ test('without a mount namespace the root is a directory, for exec as well, and n
   assert.equal(readlinkSync(`/proc/${pid}/ns/mnt`), readlinkSync('/proc/self/ns/mnt'))
   assert.equal(readlinkSync(`/proc/${pid}/root`), rootfs)
   const process = { args: ['sleep', '1000'], cwd: '/', user: { uid: 0, gid: 0 }, env: ['PATH=/usr/bin'] }
-  const exec = await shim.exec({ execId: 'e', process, openStdin: false, detached: true })
+  const exec = await shim.exec({ execId: 'e', process, openStdin: false })
   assert.equal(readlinkSync(`/proc/${exec.pid}/root`), rootfs)
   await shim.killAll()
   await shim.exited

@@ -203,7 +203,7 @@ test('a joining process has the processors it asks for', { skip }, async () => {
       env: ['PATH=/usr/bin'],
       execCPUAffinity,
     }
-    const { pid } = await shim.exec({ execId, openStdin: false, detached: true, process: asked })
+    const { pid } = await shim.exec({ execId, openStdin: false, process: asked })
     return /^Cpus_allowed_list:\s+(\S+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]
   }
   assert.equal(await exec('final', { initial: '0', final: '0' }), '0')

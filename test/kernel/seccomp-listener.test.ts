@@ -101,7 +101,6 @@ test('of the first process and of one that joins', { skip }, async () => {
     execId: 'second',
     process: { user: { uid: 0, gid: 0 }, args: ['mkdir', '/tmp/y'], env: ['PATH=/usr/bin'], cwd: '/' },
     openStdin: false,
-    detached: true,
   })
   assert.equal((await shim.execExited('second')).exitCode, 1)
   const second = await nextTold()

@@ -128,21 +128,21 @@ test('exec: exit code, output, its own terminal, and the container’s namespace
     env: ['PATH=/usr/bin', 'FOO=bar'],
     cwd: '/',
   }
-  await shim.exec({ execId: 'one', openStdin: false, process })
-  const output = await collect(await shim.attach({ stdin: false, stdout: true, stderr: true }, 'one'))
-  assert.equal(unframe(output).stdout, '65534\ndrydock-test\nbar\n')
+  const attached = { stdin: false, stdout: true, stderr: true }
+  const one = await shim.execAttached({ execId: 'one', openStdin: false, process }, attached)
+  assert.equal(unframe(await collect(one.stream)).stdout, '65534\ndrydock-test\nbar\n')
   assert.equal((await shim.execExited('one')).exitCode, 9)
 
-  await shim.exec({
+  const two = {
     execId: 'two',
     openStdin: true,
     process: { ...process, args: script('read x; echo got:$x; tty'), terminal: true },
-  })
-  const terminal = await shim.attach({ stdin: true, stdout: true, stderr: true }, 'two')
+  }
+  const { stream: terminal } = await shim.execAttached(two, { ...attached, stdin: true })
   terminal.write('hello\n')
   assert.match((await collect(terminal)).toString(), /got:hello\r\n\/dev\/pts\/0/)
   await assert.rejects(
-    shim.exec({ execId: 'three', openStdin: false, process: { ...process, args: ['nope'] } }),
+    shim.execAttached({ execId: 'three', openStdin: false, process: { ...process, args: ['nope'] } }, attached),
     /executable file not found/,
   )
   await shim.killAll()
@@ -251,7 +251,7 @@ test('the program behind /proc/self/exe cannot be overwritten from inside (CVE-2
   const output = collect(await shim.attach({ stdin: false, stdout: true, stderr: true }))
   await shim.start()
   const bait = { user: { uid: 0, gid: 0 }, args: ['/attack/bait.cjs'], env: ['PATH=/usr/bin'], cwd: '/' }
-  await shim.exec({ execId: 'bait', openStdin: false, detached: true, process: bait })
+  await shim.exec({ execId: 'bait', openStdin: false, process: bait })
   await shim.exited
   const { stdout, stderr } = unframe(await output)
   await shim.release()
