@@ -152,5 +152,13 @@ export function setResourceLimit(pid: number, resource: number, soft: number, ha
   cPrlimit(pid, resource, limit, null)
 }
 
+/** What is set now; -1 is no limit. `pid` 0 is the caller. */
+export function resourceLimit(pid: number, resource: number): { soft: number; hard: number } {
+  const limit = Buffer.alloc(16)
+  cPrlimit(pid, resource, null, limit)
+  const value = (at: number): number => Number(BigInt.asIntN(64, limit.readBigUInt64LE(at)))
+  return { soft: value(0), hard: value(8) }
+}
+
 /** umask(2); the one before. */
 export const setFileCreationMask = (mask: number): number => Number(cUmask(mask))

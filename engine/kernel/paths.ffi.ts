@@ -366,3 +366,6 @@ export const syncFileSystem = (fd: number): Promise<void> =>
 /** Opens a directory of the host by its absolute path; for roots that only root can change. */
 export const openDirectory = (path: string): number =>
   openAt(AT_FDCWD, path, { flags: openFlags.O_RDONLY | openFlags.O_DIRECTORY })
+
+/** Only a name, for what needs no permission to read: to mount on, to stat. The caller trusts the path. */
+export const openPath = (path: string): number => openAt(AT_FDCWD, path, { flags: openFlags.O_PATH })

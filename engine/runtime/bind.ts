@@ -1,6 +1,7 @@
 /** Bind mounts through descriptors: open_tree(2), mount_setattr(2), move_mount(2). */
-import { closeSync, statSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { EngineError, messageOf } from '../base/errors.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import {
   attachMount,
   mountAttributes as attr,
@@ -9,7 +10,7 @@ import {
   setMountAttributes,
 } from '../kernel/mount.ffi.ts'
 import type { OciMount } from '../spec/oci.ts'
-import { ensureDirectory, ensureFile } from './in-root.ts'
+import { ensureDirectory, ensureFile, isDirectory } from './in-root.ts'
 import type { MountPlan } from './mount-options.ts'
 import { refuseCoveringProc } from './rootfs-rules.ts'
 
@@ -33,22 +34,18 @@ export function attributesOf(flags: number): number {
  * Mounts `entry.source` (of the host) on its destination (inside the root): a copy of the mount is changed while nobody
  * sees it, then attached.
  *
- * @param idMap a user namespace whose maps the mount gets, for `idmap` and `ridmap`
+ * @param source such a copy, made by somebody who may see the source or map its owners
  */
-export function mountBind(root: number, entry: OciMount, plan: MountPlan, idMap: number | undefined): void {
-  const source = entry.source ?? ''
-  const recursive = (plan.flags & ms.MS_REC) !== 0
+export function mountBind(root: number, entry: OciMount, plan: MountPlan, source: number | undefined): void {
   using cleanup = new DisposableStack()
-  const directory = sourceIsDirectory(source)
-  const copy = cleanup.adopt(cloneTree(source, { recursive }), closeSync)
-  if (idMap !== undefined) mapIds(copy, idMap, source, plan.idmap === 'recursive')
+  const copy = source ?? cleanup.adopt(openSource(entry, plan), closeSync)
   const set = attributesOf(plan.flags)
   const clear = attributesOf(plan.cleared)
   if (set !== 0 || clear !== 0) setMountAttributes(copy, { set, clear })
   if (plan.recursive.set !== 0 || plan.recursive.clear !== 0)
     setMountAttributes(copy, { ...plan.recursive, recursive: true })
   const target = cleanup.adopt(
-    directory ? ensureDirectory(root, entry.destination, 0o755) : ensureFile(root, entry.destination),
+    isDirectory(copy) ? ensureDirectory(root, entry.destination, 0o755) : ensureFile(root, entry.destination),
     closeSync,
   )
   refuseCoveringProc(target, entry.destination)
@@ -59,15 +56,18 @@ export function mountBind(root: number, entry: OciMount, plan: MountPlan, idMap:
     setMountAttributes(copy, { propagation: flags & ~ms.MS_REC, recursive: (flags & ms.MS_REC) !== 0 })
 }
 
-function sourceIsDirectory(source: string): boolean {
+/** A detached copy of the mount at the source: a descriptor, close-on-exec. */
+export function openSource({ source = '' }: OciMount, plan: MountPlan): number {
   try {
-    return statSync(source).isDirectory()
+    return cloneTree(source, { recursive: (plan.flags & ms.MS_REC) !== 0 })
   } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error
     throw new EngineError('invalid', `bind source path does not exist: ${source}`, { cause: error })
   }
 }
 
-function mapIds(copy: number, userNamespace: number, source: string, recursive: boolean): void {
+/** @param userNamespace its maps say whom the owners on the disk appear as */
+export function mapOwners(copy: number, userNamespace: number, source: string, recursive: boolean): void {
   try {
     setMountAttributes(copy, { set: attr.MOUNT_ATTR_IDMAP, userNamespace, recursive })
   } catch (error) {

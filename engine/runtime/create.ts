@@ -5,10 +5,12 @@
 import { close } from '../kernel/descriptors.ffi.ts'
 import { borrowDescriptor, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
 import { releaseRoot } from './borrowed-tree.ts'
+import { applyOomScore, raiseLimits } from './credentials.ts'
 import { type Conversation, forkInit } from './fork-init.ts'
 import { hasRuntimeHooks, runHooks, runtimeHooks, stateOf } from './hooks.ts'
-import { closeIdMaps, openIdMaps, writeIdMaps } from './id-map.ts'
+import { giveStreams, writeIdMaps } from './id-map.ts'
 import { closeJoined, createdKinds, openJoined } from './namespaces.ts'
+import { prepareMounts } from './prepare-mounts.ts'
 import type { CreateRequest } from './request.ts'
 import { type ListenerOwner, passListener } from './seccomp-listener.ts'
 import { type ChildMessage, expectMessage, receive, send } from './sync.ts'
@@ -49,10 +51,11 @@ export function createContainer(request: CreateRequest): CreatedProcess {
     if (!succeeded) releaseRoot(request)
   })
   cgroup.apply(spec.linux?.resources ?? {})
-  const idMaps = cleanup.adopt(openIdMaps(spec.mounts ?? []), closeIdMaps)
+  const prepared = cleanup.use(prepareMounts(request))
   const joined = cleanup.adopt(openJoined(spec), closeJoined)
   const created = createdKinds(spec)
-  const process = forkInit({ ...request, idMaps }, { created, joined })
+  if (request.streams !== undefined) giveStreams(request.streams, spec, spec.process!)
+  const process = forkInit({ ...request, ...prepared }, { created, joined })
   try {
     const result = completeCreation(process, request, created.has('user'))
     succeeded = true
@@ -69,6 +72,8 @@ function completeCreation(process: Conversation, request: CreateRequest, mapsWan
   if (mapsWanted) {
     expectMessage(hear(process, request), 'need-maps')
     writeIdMaps(process.pid, spec.linux?.uidMappings ?? [], spec.linux?.gidMappings ?? [])
+    raiseLimits(spec.process!, process.pid)
+    applyOomScore(spec.process!, process.pid)
     send(process.sync, { type: 'maps-written' })
   }
   if (hasRuntimeHooks(spec.hooks)) {

@@ -9,6 +9,7 @@ import {
   dropBoundingExcept,
   keepCapabilities,
   permittedCapabilities,
+  resourceLimit,
   resourceLimits,
   setAmbient,
   setCapabilities,
@@ -46,9 +47,27 @@ export function applyResourceLimits(process: OciProcess, which: 'early' | 'last'
   }
 }
 
+/**
+ * As far up as the wanted limits are, for a process that will be in a user namespace: nobody there may go above what is set
+ * already. `pid` 0 is the caller.
+ */
+export function raiseLimits(process: OciProcess, pid: number): void {
+  for (const { type, hard } of process.rlimits ?? []) {
+    const resource = resourceLimits[type]!
+    const now = resourceLimit(pid, resource)
+    if (now.hard === -1 || (hard !== -1 && hard <= now.hard)) continue
+    try {
+      setResourceLimit(pid, resource, now.soft, hard)
+    } catch (error) {
+      // The step that sets it says what was wanted.
+      if (!isErrno(error, 'EPERM')) throw error
+    }
+  }
+}
+
 /** -1000 to 1000; proc_pid_oom_score_adj(5). Before the user changes: lowering it needs a power. */
-export function applyOomScore(process: OciProcess): void {
-  if (process.oomScoreAdj !== undefined) writeFileSync('/proc/self/oom_score_adj', String(process.oomScoreAdj))
+export function applyOomScore(process: OciProcess, pid: number | 'self' = 'self'): void {
+  if (process.oomScoreAdj !== undefined) writeFileSync(`/proc/${pid}/oom_score_adj`, String(process.oomScoreAdj))
 }
 
 /**

@@ -17,7 +17,9 @@ import { clone, cloneFlags, pidfdOpen, setDumpable, startSession } from '../kern
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
 import { enterByChroot, ownsTree } from './borrowed-tree.ts'
 import { abandon, type CreatedProcess, createdProcess, hear } from './create.ts'
+import { applyOomScore, raiseLimits } from './credentials.ts'
 import { converse } from './fork-init.ts'
+import { giveStreams } from './id-map.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { LoadSeccomp, StandardStreams } from './request.ts'
 import { applyAffinity } from './scheduling.ts'
@@ -47,6 +49,7 @@ export function joinContainer(request: ExecRequest): CreatedProcess {
   validateProcess(request.process)
   using cleanup = new DisposableStack()
   const target: Target = { pidfd: cleanup.adopt(pidfdOpen(request.pid), close), kinds: foreignKinds(request.pid) }
+  if (request.streams !== undefined) giveStreams(request.streams, request.spec, request.process)
   const process = converse((ours, theirs) => forkInto(target, request, ours, theirs))
   try {
     const created = expectMessage(hear(process, request), 'created')
@@ -93,6 +96,8 @@ function enter(request: ExecRequest, { pidfd, kinds }: Target, sync: number): ne
     const root = ownsTree(request.spec) ? undefined : openSync(`/proc/${request.pid}/root`, constants.O_DIRECTORY)
     applyAffinity(request.process, 'initial')
     request.cgroup.enter(0)
+    raiseLimits(request.process, 0)
+    applyOomScore(request.process)
     applyAffinity(request.process, 'final')
     const rest = kinds.filter((type) => type !== 'pid')
     if (rest.length > 0) setNamespace(pidfd, rest)
@@ -116,6 +121,7 @@ function processContext(request: ExecRequest, sync: number): ProcessContext {
     linux: request.spec.linux ?? {},
     loadFilter: () => (seccomp === undefined ? -1 : request.loadSeccomp(seccomp)),
     supervised: request.supervised,
+    scored: true,
   }
   if (request.preserved !== undefined) context.preserved = request.preserved
   if (request.streams !== undefined) context.streams = request.streams

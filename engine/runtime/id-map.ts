@@ -1,10 +1,12 @@
 /** User namespaces that exist only for their id maps: for id-mapped mounts, and the maps of a container's own. */
 import { closeSync, openSync, writeFileSync } from 'node:fs'
-import { EngineError } from '../base/errors.ts'
 import { close, pipe, read } from '../kernel/descriptors.ffi.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import { namespaceFlags } from '../kernel/namespaces.ffi.ts'
+import { changeOwner, fileTypes, statusOf } from '../kernel/paths.ffi.ts'
 import { clone, exit, reap } from '../kernel/process.ffi.ts'
-import type { OciIdMapping, OciMount } from '../spec/oci.ts'
+import type { OciIdMapping, OciProcess, OciSpec } from '../spec/oci.ts'
+import type { StandardStreams } from './request.ts'
 
 const lines = (mappings: readonly OciIdMapping[]): string =>
   mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join('')
@@ -34,20 +36,48 @@ export function makeUserNamespace(uids: readonly OciIdMapping[], gids: readonly 
   }
 }
 
-/** The user namespaces that `idmap` mounts ask for, by index; the caller closes them once the child has its copies. */
-export function openIdMaps(mounts: readonly OciMount[]): Map<number, number> {
-  const maps = new Map<number, number>()
-  for (const [index, { options, uidMappings, gidMappings, destination }] of mounts.entries()) {
-    if (options?.some((option) => option === 'idmap' || option === 'ridmap') !== true) continue
-    if (uidMappings === undefined || gidMappings === undefined) {
-      closeIdMaps(maps)
-      throw new EngineError('invalid', `mounts[${index}] (${destination}): idmap needs uidMappings and gidMappings`)
-    }
-    maps.set(index, makeUserNamespace(uidMappings, gidMappings))
+/** User namespaces by their maps, made when they are asked for: mounts of one container mostly share theirs. */
+export class UserNamespaces implements Disposable {
+  readonly #known = new Map<string, number>()
+
+  get(uids: readonly OciIdMapping[], gids: readonly OciIdMapping[]): number {
+    const key = `${lines(uids)}/${lines(gids)}`
+    const fd = this.#known.get(key) ?? makeUserNamespace(uids, gids)
+    this.#known.set(key, fd)
+    return fd
   }
-  return maps
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#known.values()) closeSync(fd)
+    this.#known.clear()
+  }
 }
 
-export const closeIdMaps = (maps: ReadonlyMap<number, number>): void => {
-  for (const fd of maps.values()) closeSync(fd)
+/** Whom an id of the container is on the machine; undefined where no line of the map has it. */
+export function hostId(mappings: readonly OciIdMapping[], id: number): number | undefined {
+  const line = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size)
+  return line === undefined ? undefined : line.hostID + id - line.containerID
+}
+
+/**
+ * Pipes belong to the user of a mapped container, who may open /dev/stdout anew: only the machine's root can give them
+ * away, and who is in the namespace is not that. What everybody shares (the null device) stays as it is.
+ */
+export function giveStreams(
+  { stdin, stdout, stderr }: StandardStreams,
+  { linux }: OciSpec,
+  { user }: OciProcess,
+): void {
+  const uid = hostId(linux?.uidMappings ?? [], user.uid)
+  const gid = hostId(linux?.gidMappings ?? [], user.gid)
+  if (uid === undefined || gid === undefined) return
+  for (const fd of [stdin, stdout, stderr]) {
+    if ((statusOf(fd).mode & fileTypes.S_IFMT) !== fileTypes.S_IFIFO) continue
+    try {
+      changeOwner(fd, uid, gid)
+    } catch (error) {
+      // An ordinary user's runtime: its own pipes will do for who it is itself.
+      if (!isErrno(error, 'EPERM')) throw error
+    }
+  }
 }

@@ -35,6 +35,8 @@ export type ProcessContext = {
   preserved?: number
   /** After the word to start: runs what comes first, with no more powers than `prepare` leaves the program. */
   beforeLaunch?: (prepare: () => void) => void
+  /** The out-of-memory score was set from outside of the user namespace, where there is the right to. */
+  scored: boolean
   /** The terminal's other end, once one is open. */
   master?: number
   program?: string
@@ -49,7 +51,7 @@ export const processSteps: readonly Step<ProcessContext>[] = [
   ['set limits', ({ process }) => applyResourceLimits(process, 'early')],
   ['set scheduling', ({ process }) => applyScheduling(process)],
   ['set execution domain', ({ linux }) => applyExecutionDomain(linux)],
-  ['set out-of-memory score', ({ process }) => applyOomScore(process)],
+  ['set out-of-memory score', ({ process, scored }) => scored || applyOomScore(process)],
   ['set labels', ({ process }) => applyLabels(process)],
   ['place descriptors', placeDescriptors],
   ['own standard streams', ({ process }) => ownStreams(process.user.uid)],

@@ -23,8 +23,12 @@ export type CreateRequest = {
   cgroup: Cgroup
   /** Without a terminal: what becomes descriptors 0–2. */
   streams?: StandardStreams
-  /** By index of spec.mounts: a user namespace whose maps an `idmap` mount gets. Made by the parent half. */
-  idMaps?: ReadonlyMap<number, number>
+  /** Owners on the disk of rootMounts are the container's: shown to it as spec.linux.uidMappings and gidMappings say. */
+  mapRoot?: boolean
+  /** Made by the parent half of these: the root as a detached mount. */
+  mappedRoot?: number
+  /** By index of spec.mounts: what a bind shows, as a detached mount, where the child could not make it. */
+  sources?: ReadonlyMap<number, number>
   loadSeccomp: LoadSeccomp
   /** By whoever stays: the process is killed when the caller ends. */
   supervised: boolean

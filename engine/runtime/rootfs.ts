@@ -18,6 +18,7 @@ import {
   setMountAttributes,
   unmount,
 } from '../kernel/mount.ffi.ts'
+import { openAt, openFlags, openPath } from '../kernel/paths.ffi.ts'
 import type { OciMount, OciNamespaceType } from '../spec/oci.ts'
 import { mountBind } from './bind.ts'
 import { enterByChroot, mountPoints, ownsTree, refuseChangingSharedTree } from './borrowed-tree.ts'
@@ -27,6 +28,7 @@ import { ensureDirectory, ensureFile, openDirectory, procPath } from './in-root.
 import { propagationOptions } from './mount-options.table.ts'
 import { type MountPlan, planMount } from './mount-options.ts'
 import { hasNamespace } from './namespaces.ts'
+import { asRoot, inUserNamespace, mountOverlay } from './overlay.ts'
 import type { CreateRequest, RootMount } from './request.ts'
 import { refuseCoveringProc } from './rootfs-rules.ts'
 
@@ -35,12 +37,10 @@ export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespa
   const { spec, bundle } = request
   const path = resolve(bundle, spec.root.path)
   const how = hasNamespace(spec, 'user') ? inUserNamespace : asRoot
-  if (created.has('mount')) {
-    isolateTree(spec.linux?.rootfsPropagation, path)
-    mountRoot(request.rootMounts, path, how)
-  } else refuseChangingSharedTree(spec, path, request.rootMounts.length)
-  const root = openSync(path, constants.O_DIRECTORY)
-  for (const target of request.rootMounts.slice(1)) mountPart(root, target, how)
+  if (created.has('mount')) isolateTree(spec.linux?.rootfsPropagation, path)
+  else refuseChangingSharedTree(spec, path, request.rootMounts.length)
+  const root =
+    request.mappedRoot === undefined ? openRoot(request.rootMounts, path, how, created) : attachRoot(request.mappedRoot)
   for (const [index, entry] of (spec.mounts ?? []).entries()) mountEntry(root, entry, request, index)
   const cwd = spec.process?.cwd ?? '/'
   if (cwd !== '/') closeSync(ensureDirectory(root, cwd, 0o755))
@@ -66,15 +66,28 @@ function holderOf(path: string): string {
   return holder
 }
 
-/** Nothing that a commit of the upper directory could not carry. */
-const asRoot = 'redirect_dir=off,metacopy=off'
-/** There trusted.* attributes are out of reach, and with them the options that use them; Linux 5.11. */
-const inUserNamespace = 'userxattr'
+function openRoot(
+  [first, ...parts]: readonly RootMount[],
+  path: string,
+  how: string,
+  created: ReadonlySet<OciNamespaceType>,
+): number {
+  if (first !== undefined) mountOverlay(first, path, how)
+  else if (created.has('mount')) mount({ source: path, target: path, flags: ms.MS_BIND | ms.MS_REC })
+  const root = openSync(path, constants.O_DIRECTORY)
+  for (const part of parts) mountPart(root, part, how)
+  return root
+}
 
-function mountRoot(parts: readonly RootMount[], path: string, how: string): void {
-  const first = parts[0]
-  if (first === undefined) mount({ source: path, target: path, flags: ms.MS_BIND | ms.MS_REC })
-  else mountOverlay(first, path, how)
+/**
+ * On top of `/`, which every user may pass, and root.path need not be. Paths still begin below it: the mount is reached
+ * through its descriptor, until `enterRoot` makes it the root.
+ */
+function attachRoot(mappedRoot: number): number {
+  const place = openPath('/')
+  attachMount(mappedRoot, place)
+  closeSync(place)
+  return openAt(mappedRoot, '.', { flags: openFlags.O_RDONLY | openFlags.O_DIRECTORY })
 }
 
 function mountPart(root: number, part: RootMount, how: string): void {
@@ -83,42 +96,13 @@ function mountPart(root: number, part: RootMount, how: string): void {
   closeSync(target)
 }
 
-/** Longest option string of mount(2) is a page; the layers' common directory is left out by standing in it. */
-function mountOverlay(part: RootMount, target: string, how: string): void {
-  const data = `${how},${overlayData(part, (path) => path)}`
-  if (data.length < 4000) {
-    mount({ source: 'overlay', target, type: 'overlay', data })
-    return
-  }
-  const base = dirname(dirname(part.lower[0]!))
-  const home = process.cwd()
-  process.chdir(base)
-  try {
-    mount({
-      source: 'overlay',
-      target,
-      type: 'overlay',
-      data: `${how},${overlayData(part, (path) => (path.startsWith(`${base}/`) ? path.slice(base.length + 1) : path))}`,
-    })
-  } finally {
-    process.chdir(home)
-  }
-}
-
-/** Colons and backslashes in paths are escaped with a backslash, commas cannot be. */
-function overlayData(part: RootMount, shorten: (path: string) => string): string {
-  const escaped = (path: string) => shorten(path).replaceAll(/([\\:])/g, '\\$1')
-  const lower = `lowerdir=${part.lower.map(escaped).join(':')}`
-  return part.upper === undefined ? lower : `${lower},upperdir=${shorten(part.upper)},workdir=${shorten(part.work!)}`
-}
-
 function mountEntry(root: number, entry: OciMount, request: CreateRequest, index: number): void {
   const plan = planMount(entry.options ?? [])
   const where = `mounts[${index}] (${entry.destination})`
   try {
     if (plan.copyUp) throw new EngineError('not-implemented', 'option tmpcopyup is not supported')
     if ((plan.flags & ms.MS_BIND) !== 0 || entry.type === 'bind')
-      mountBind(root, entry, plan, request.idMaps?.get(index))
+      mountBind(root, entry, plan, request.sources?.get(index))
     else if (entry.type === 'cgroup' || entry.type === 'cgroup2') mountCgroups(root, entry.destination, plan, request)
     else mountFileSystem(root, entry, plan)
   } catch (error) {

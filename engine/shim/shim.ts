@@ -12,6 +12,8 @@ export type ShimConfig = {
   id: string
   /** Mounted by the container's init in its own mount namespace, on the spec's root.path. */
   rootfs: readonly OverlayMount[]
+  /** Owners on the disk are the container's, as the spec maps them. */
+  mapOwners?: boolean
   terminal: boolean
   /** Keep stdin open for attachments; otherwise it is /dev/null. */
   openStdin: boolean

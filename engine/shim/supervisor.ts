@@ -203,6 +203,7 @@ export class Supervisor implements ConnectionOwner {
         spec: this.#spec,
         bundle: directory,
         rootMounts: this.#config.rootfs,
+        mapRoot: this.#config.mapOwners === true,
         cgroup: this.#cgroup,
         loadSeccomp,
         supervised: true,

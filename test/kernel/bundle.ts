@@ -12,6 +12,8 @@ export type BundleOptions = {
   openStdin?: boolean
   stdinOnce?: boolean
   change?: (spec: OciSpec) => void
+  /** The layers' owners are the container's. */
+  mapOwners?: boolean
   /** No overlay: the root is the directory itself, writable and of this owner, with /usr bound into it. */
   plainRoot?: { owner: number }
   log?: Partial<ShimConfig['log']>
@@ -46,6 +48,7 @@ export function makeBundle(args: readonly string[], options: BundleOptions = {})
             },
             { target: '/usr', lower: ['/usr'], upper: join(base, 'usr/upper'), work: join(base, 'usr/work') },
           ],
+    mapOwners: options.mapOwners === true,
     terminal: options.terminal === true,
     openStdin: options.openStdin === true,
     stdinOnce: options.stdinOnce === true,

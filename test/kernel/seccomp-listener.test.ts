@@ -125,8 +125,8 @@ test('a filter that asks nobody, and words for nobody, are refused', { skip }, a
   const { listenerPath: _path, listenerMetadata: _words, ...nobody } = asking('')
   const words = { defaultAction: 'SCMP_ACT_ALLOW', listenerMetadata: 'x' }
   for (const [seccomp, pattern] of [
-    [nobody, /linux\.seccomp\.listenerPath is needed/],
-    [words, /linux\.seccomp\.listenerMetadata must not/],
+    [nobody, /linux\.seccomp\.listenerPath: is needed/],
+    [words, /linux\.seccomp\.listenerMetadata: must not/],
   ] as const) {
     const { bundle, shim } = await launch('true', seccomp)
     using _bundle = bundle

@@ -1,0 +1,83 @@
+/**
+ * What the parent half makes ready for the child's mounts: a child in a user namespace may neither see every directory of
+ * the host nor map owners, which takes CAP_SYS_ADMIN over the file system; mount_setattr(2).
+ */
+import { closeSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { EngineError } from '../base/errors.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
+import { mountFlags as ms } from '../kernel/mount.ffi.ts'
+import type { OciIdMapping, OciMount, OciSpec } from '../spec/oci.ts'
+import { mapOwners, openSource } from './bind.ts'
+import { UserNamespaces } from './id-map.ts'
+import { openMappedRoot } from './mapped-root.ts'
+import { type MountPlan, planMount } from './mount-options.ts'
+import { hasNamespace } from './namespaces.ts'
+import type { CreateRequest } from './request.ts'
+
+type Prepared = Disposable & Pick<CreateRequest, 'mappedRoot' | 'sources'>
+
+/** Close it once the child has its copies. */
+export function prepareMounts(request: CreateRequest): Prepared {
+  const { spec, bundle } = request
+  using cleanup = new DisposableStack()
+  const maps = cleanup.use(new UserNamespaces())
+  using kept = new DisposableStack()
+  const sources = new Map<number, number>()
+  for (const [index, entry] of (spec.mounts ?? []).entries()) {
+    const fd = sourceOf(spec, entry, index, maps)
+    if (fd !== undefined) sources.set(index, kept.adopt(fd, closeSync))
+  }
+  const prepared = { sources, ...(request.mapRoot === true ? { mappedRoot: rootOf(request, maps, bundle) } : {}) }
+  if (prepared.mappedRoot !== undefined) kept.adopt(prepared.mappedRoot, closeSync)
+  const owned = kept.move()
+  return { ...prepared, [Symbol.dispose]: () => owned.dispose() }
+}
+
+function rootOf({ spec, rootMounts }: CreateRequest, maps: UserNamespaces, bundle: string): number {
+  const { uidMappings = [], gidMappings = [] } = spec.linux ?? {}
+  return openMappedRoot(
+    rootMounts,
+    maps.get(withMachineRoot(uidMappings), withMachineRoot(gidMappings)),
+    resolve(bundle, spec.root.path),
+  )
+}
+
+/** 2^32 - 2: nobody is given it. */
+const spareId = 4294967294
+
+/**
+ * The machine's root has an owner on the disk, too: what the engine makes in a running container is its own for the
+ * moment before it is given away, and the file system refuses to make what nobody on it would own (EOVERFLOW).
+ */
+const withMachineRoot = (mappings: readonly OciIdMapping[]): OciIdMapping[] =>
+  mappings.some(({ hostID }) => hostID === 0)
+    ? [...mappings]
+    : [...mappings, { containerID: spareId, hostID: 0, size: 1 }]
+
+/** undefined where the caller has no right to: an ordinary user's runtime, whose child has it in its own namespaces. */
+function trySource(entry: OciMount, plan: MountPlan): number | undefined {
+  try {
+    return openSource(entry, plan)
+  } catch (error) {
+    if (isErrno(error, 'EPERM')) return undefined
+    throw error
+  }
+}
+
+function sourceOf(spec: OciSpec, entry: OciMount, index: number, maps: UserNamespaces): number | undefined {
+  const plan = planMount(entry.options ?? [])
+  if ((plan.flags & ms.MS_BIND) === 0 && entry.type !== 'bind') return undefined
+  if (plan.idmap === undefined) return hasNamespace(spec, 'user') ? trySource(entry, plan) : undefined
+  const { uidMappings, gidMappings, destination, source = '' } = entry
+  if (uidMappings === undefined || gidMappings === undefined)
+    throw new EngineError('invalid', `mounts[${index}] (${destination}): idmap needs uidMappings and gidMappings`)
+  const copy = openSource(entry, plan)
+  try {
+    mapOwners(copy, maps.get(uidMappings, gidMappings), source, plan.idmap === 'recursive')
+    return copy
+  } catch (error) {
+    closeSync(copy)
+    throw error
+  }
+}
