@@ -162,7 +162,6 @@ test('a process that joins has the same users and streams', { skip }, async () =
         rlimits: [{ type: 'RLIMIT_CORE', soft: 0, hard: 0 }],
       },
       openStdin: false,
-      detached: true,
     })
     return (await shim.execExited(execId)).exitCode
   }
