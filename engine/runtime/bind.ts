@@ -10,25 +10,9 @@ import {
   setMountAttributes,
 } from '../kernel/mount.ffi.ts'
 import type { OciMount } from '../spec/oci.ts'
-import { ensureDirectory, ensureFile, isDirectory } from './in-root.ts'
-import type { MountPlan } from './mount-options.ts'
+import { ensureDirectory, ensureFile, isDirectory, tryOpenPath } from './in-root.ts'
+import { changeOf, type MountPlan } from './mount-options.ts'
 import { refuseCoveringProc } from './rootfs-rules.ts'
-
-/** Flags of mount(2) that a bind can carry, as attributes of mount_setattr(2). */
-const attributeOfFlag: readonly (readonly [flag: number, attribute: number])[] = [
-  [ms.MS_RDONLY, attr.MOUNT_ATTR_RDONLY],
-  [ms.MS_NOSUID, attr.MOUNT_ATTR_NOSUID],
-  [ms.MS_NODEV, attr.MOUNT_ATTR_NODEV],
-  [ms.MS_NOEXEC, attr.MOUNT_ATTR_NOEXEC],
-  [ms.MS_NODIRATIME, attr.MOUNT_ATTR_NODIRATIME],
-  [ms.MS_NOSYMFOLLOW, attr.MOUNT_ATTR_NOSYMFOLLOW],
-]
-
-export function attributesOf(flags: number): number {
-  let attributes = 0
-  for (const [flag, attribute] of attributeOfFlag) if ((flags & flag) !== 0) attributes |= attribute
-  return attributes
-}
 
 /**
  * Mounts `entry.source` (of the host) on its destination (inside the root): a copy of the mount is changed while nobody
@@ -39,21 +23,47 @@ export function attributesOf(flags: number): number {
 export function mountBind(root: number, entry: OciMount, plan: MountPlan, source: number | undefined): void {
   using cleanup = new DisposableStack()
   const copy = source ?? cleanup.adopt(openSource(entry, plan), closeSync)
-  const set = attributesOf(plan.flags)
-  const clear = attributesOf(plan.cleared)
-  if (set !== 0 || clear !== 0) setMountAttributes(copy, { set, clear })
-  if (plan.recursive.set !== 0 || plan.recursive.clear !== 0)
-    setMountAttributes(copy, { ...plan.recursive, recursive: true })
   const target = cleanup.adopt(
     isDirectory(copy) ? ensureDirectory(root, entry.destination, 0o755) : ensureFile(root, entry.destination),
     closeSync,
   )
   refuseCoveringProc(target, entry.destination)
+  // Made outside, it is a peer of the host's mounts, which what the container mounts must not reach.
+  const propagation =
+    source !== undefined && plan.propagation.length === 0 ? [ms.MS_SLAVE | ms.MS_REC] : plan.propagation
+  attachAt(copy, target, { ...plan, propagation })
+}
+
+/** A detached mount is changed, then attached where the descriptor `target` shows. */
+export function attachAt(copy: number, target: number, plan: MountPlan): void {
+  changeMount(copy, changeOf(plan), { recursive: plan.recursive, propagation: [] })
   attachMount(copy, target)
   // A copy belongs to no namespace until it is attached; only then can it join or leave a peer group.
   // Without a word it stays in those of its source.
+  changeMount(copy, { set: 0, clear: 0 }, { recursive: { set: 0, clear: 0 }, propagation: plan.propagation })
+}
+
+type Change = { set: number; clear: number }
+
+/** First what is only of this mount, then what is of all below it as well. */
+export function changeMount(mount: number, own: Change, plan: Pick<MountPlan, 'recursive' | 'propagation'>): void {
+  if (own.set !== 0 || own.clear !== 0) setMountAttributes(mount, own)
+  const { recursive } = plan
+  if (recursive.set !== 0 || recursive.clear !== 0) setMountAttributes(mount, { ...recursive, recursive: true })
   for (const flags of plan.propagation)
-    setMountAttributes(copy, { propagation: flags & ~ms.MS_REC, recursive: (flags & ms.MS_REC) !== 0 })
+    setMountAttributes(mount, { propagation: flags & ~ms.MS_REC, recursive: (flags & ms.MS_REC) !== 0 })
+}
+
+/** `remount` of a bind: the mount that is there already changes. */
+export function changeExisting(root: number, { destination }: OciMount, plan: MountPlan): void {
+  const known = tryOpenPath(root, destination)
+  if (known === undefined)
+    throw new EngineError('invalid', `there is nothing at ${JSON.stringify(destination)} to be remounted`)
+  try {
+    changeMount(known, changeOf(plan), plan)
+  } finally {
+    closeSync(known)
+  }
 }
 
 /** A detached copy of the mount at the source: a descriptor, close-on-exec. */

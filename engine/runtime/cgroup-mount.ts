@@ -3,9 +3,8 @@ import { closeSync, symlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { attachMount, cloneTree, mount, mountFlags as ms, setMountAttributes } from '../kernel/mount.ffi.ts'
-import { attributesOf } from './bind.ts'
 import { ensureDirectory, openDirectory, procPath } from './in-root.ts'
-import type { MountPlan } from './mount-options.ts'
+import { attributesOf, type MountPlan } from './mount-options.ts'
 import type { CreateRequest } from './request.ts'
 
 export function mountCgroups(root: number, destination: string, plan: MountPlan, request: CreateRequest): void {

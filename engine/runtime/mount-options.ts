@@ -1,5 +1,8 @@
 /** What a list of mount options asks for; runtime-spec config.md, "Linux mount options". Pure. */
-import { mountFlags as ms } from '../kernel/mount.ffi.ts'
+import { resolve } from 'node:path'
+import { EngineError, messageOf } from '../base/errors.ts'
+import { mountAttributes as attr, mountFlags as ms } from '../kernel/mount.ffi.ts'
+import type { OciMount } from '../spec/oci.ts'
 import { flagOptions, propagationOptions, recursiveOptions } from './mount-options.table.ts'
 
 export type MountPlan = {
@@ -20,6 +23,70 @@ export type MountPlan = {
   /** What the file system itself understands. */
   data: string[]
 }
+
+export const isBind = ({ type }: OciMount, plan: MountPlan): boolean => plan.bind || type === 'bind'
+
+/** A relative destination counts from `/`, as config.md "Mounts" has it for old tools; the source of a bind from the bundle. */
+export function absoluteMount(mount: OciMount, bundle: string): OciMount {
+  const destination = mount.destination.startsWith('/') ? mount.destination : `/${mount.destination}`
+  if (mount.source === undefined || !isBind(mount, planMount(mount.options ?? []))) return { ...mount, destination }
+  return { ...mount, destination, source: resolve(bundle, mount.source) }
+}
+
+/** An error in the work on a mount names the mount. */
+export function inPlace<Result>(index: number, { destination }: OciMount, work: () => Result): Result {
+  try {
+    return work()
+  } catch (error) {
+    const sentence = `mounts[${index}] (${destination}): ${messageOf(error)}`
+    throw error instanceof EngineError
+      ? new EngineError(error.kind, sentence, { cause: error })
+      : new Error(sentence, { cause: error })
+  }
+}
+
+/** What of the flags a single mount has, as mount_setattr(2) changes it. */
+const attributeOfFlag: readonly (readonly [flag: number, attribute: number])[] = [
+  [ms.MS_RDONLY, attr.MOUNT_ATTR_RDONLY],
+  [ms.MS_NOSUID, attr.MOUNT_ATTR_NOSUID],
+  [ms.MS_NODEV, attr.MOUNT_ATTR_NODEV],
+  [ms.MS_NOEXEC, attr.MOUNT_ATTR_NOEXEC],
+  [ms.MS_NODIRATIME, attr.MOUNT_ATTR_NODIRATIME],
+  [ms.MS_NOSYMFOLLOW, attr.MOUNT_ATTR_NOSYMFOLLOW],
+]
+
+export function attributesOf(flags: number): number {
+  let attributes = 0
+  for (const [flag, attribute] of attributeOfFlag) if ((flags & flag) !== 0) attributes |= attribute
+  return attributes
+}
+
+const accessTimes = ms.MS_NOATIME | ms.MS_RELATIME | ms.MS_STRICTATIME
+
+/** For a mount that exists already, or a bind of one: access times are one choice of three, and the field is cleared first. */
+export function changeOf({ flags, cleared }: MountPlan): { set: number; clear: number } {
+  const change = { set: attributesOf(flags), clear: attributesOf(cleared) }
+  if (((flags | cleared) & accessTimes) === 0) return change
+  change.clear |= attr.MOUNT_ATTR_ATIME
+  if ((flags & ms.MS_NOATIME) !== 0) change.set |= attr.MOUNT_ATTR_NOATIME
+  else if ((flags & ms.MS_STRICTATIME) !== 0) change.set |= attr.MOUNT_ATTR_STRICTATIME
+  return change
+}
+
+/** Of the whole file system: a bind mount has its source's and cannot have others. */
+const superblockFlags: readonly (readonly [flag: number, option: string])[] = [
+  [ms.MS_SYNCHRONOUS, 'sync'],
+  [ms.MS_DIRSYNC, 'dirsync'],
+  [ms.MS_MANDLOCK, 'mand'],
+  [ms.MS_LAZYTIME, 'lazytime'],
+  [ms.MS_I_VERSION, 'iversion'],
+]
+
+/** The options that a bind mount could not carry: the kernel would pass them over without a word. */
+export const unfitForBind = ({ flags, data }: MountPlan): string[] => [
+  ...data,
+  ...superblockFlags.filter(([flag]) => (flags & flag) !== 0).map(([, option]) => option),
+]
 
 export function planMount(options: readonly string[]): MountPlan {
   const plan: MountPlan = {

@@ -4,14 +4,13 @@
  */
 import { closeSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { mountFlags as ms } from '../kernel/mount.ffi.ts'
 import type { OciIdMapping, OciMount, OciSpec } from '../spec/oci.ts'
 import { mapOwners, openSource } from './bind.ts'
 import { UserNamespaces } from './id-map.ts'
 import { openMappedRoot } from './mapped-root.ts'
-import { type MountPlan, planMount } from './mount-options.ts'
+import { absoluteMount, inPlace, isBind, type MountPlan, planMount } from './mount-options.ts'
 import { hasNamespace } from './namespaces.ts'
 import type { CreateRequest } from './request.ts'
 
@@ -25,7 +24,7 @@ export function prepareMounts(request: CreateRequest): Prepared {
   using kept = new DisposableStack()
   const sources = new Map<number, number>()
   for (const [index, entry] of (spec.mounts ?? []).entries()) {
-    const fd = sourceOf(spec, entry, index, maps)
+    const fd = inPlace(index, entry, () => sourceOf(request, entry, maps))
     if (fd !== undefined) sources.set(index, kept.adopt(fd, closeSync))
   }
   const prepared = { sources, ...(request.mapRoot === true ? { mappedRoot: rootOf(request, maps, bundle) } : {}) }
@@ -65,16 +64,21 @@ function trySource(entry: OciMount, plan: MountPlan): number | undefined {
   }
 }
 
-function sourceOf(spec: OciSpec, entry: OciMount, index: number, maps: UserNamespaces): number | undefined {
+/** The maps of a mount: its own, or for `idmap` without any those of the container; config.md "Mounts". */
+function mapsOf({ uidMappings, gidMappings }: OciMount, spec: OciSpec): [OciIdMapping[], OciIdMapping[]] {
+  return [uidMappings ?? spec.linux?.uidMappings ?? [], gidMappings ?? spec.linux?.gidMappings ?? []]
+}
+
+function sourceOf({ spec, bundle }: CreateRequest, listed: OciMount, maps: UserNamespaces): number | undefined {
+  const entry = absoluteMount(listed, bundle)
   const plan = planMount(entry.options ?? [])
-  if ((plan.flags & ms.MS_BIND) === 0 && entry.type !== 'bind') return undefined
-  if (plan.idmap === undefined) return hasNamespace(spec, 'user') ? trySource(entry, plan) : undefined
-  const { uidMappings, gidMappings, destination, source = '' } = entry
-  if (uidMappings === undefined || gidMappings === undefined)
-    throw new EngineError('invalid', `mounts[${index}] (${destination}): idmap needs uidMappings and gidMappings`)
+  if (!isBind(entry, plan) || (plan.flags & ms.MS_REMOUNT) !== 0) return undefined
+  // Mappings alone are as good as `idmap`.
+  const idmap = plan.idmap ?? (entry.uidMappings === undefined ? undefined : 'mount')
+  if (idmap === undefined) return hasNamespace(spec, 'user') ? trySource(entry, plan) : undefined
   const copy = openSource(entry, plan)
   try {
-    mapOwners(copy, maps.get(uidMappings, gidMappings), source, plan.idmap === 'recursive')
+    mapOwners(copy, maps.get(...mapsOf(entry, spec)), entry.source ?? '', idmap === 'recursive')
     return copy
   } catch (error) {
     closeSync(copy)

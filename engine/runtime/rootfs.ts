@@ -5,10 +5,9 @@
  */
 import { closeSync, constants, openSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { EngineError } from '../base/errors.ts'
-import { isErrno } from '../kernel/libc.ffi.ts'
 import {
   attachMount,
+  changeDirectory,
   changeRoot,
   cloneTree,
   detachCurrent,
@@ -20,17 +19,17 @@ import {
 } from '../kernel/mount.ffi.ts'
 import { openAt, openFlags, openPath } from '../kernel/paths.ffi.ts'
 import type { OciMount, OciNamespaceType } from '../spec/oci.ts'
-import { mountBind } from './bind.ts'
+import { changeExisting, mountBind } from './bind.ts'
 import { enterByChroot, mountPoints, ownsTree, refuseChangingSharedTree } from './borrowed-tree.ts'
 import { mountCgroups } from './cgroup-mount.ts'
-import { makeDevices, needsDevices } from './devices.ts'
-import { ensureDirectory, ensureFile, openDirectory, procPath } from './in-root.ts'
+import { makeDevices } from './devices.ts'
+import { mountFileSystem } from './file-system-mount.ts'
+import { ensureDirectory, ensureFile, procPath } from './in-root.ts'
 import { propagationOptions } from './mount-options.table.ts'
-import { type MountPlan, planMount } from './mount-options.ts'
+import { absoluteMount, inPlace, isBind, planMount } from './mount-options.ts'
 import { hasNamespace } from './namespaces.ts'
 import { asRoot, inUserNamespace, mountOverlay } from './overlay.ts'
 import type { CreateRequest, RootMount } from './request.ts'
-import { refuseCoveringProc } from './rootfs-rules.ts'
 
 /** Mounts everything below root.path; returns a descriptor of the root directory. */
 export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespaceType>): number {
@@ -41,10 +40,11 @@ export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespa
   else refuseChangingSharedTree(spec, path, request.rootMounts.length)
   const root =
     request.mappedRoot === undefined ? openRoot(request.rootMounts, path, how, created) : attachRoot(request.mappedRoot)
-  for (const [index, entry] of (spec.mounts ?? []).entries()) mountEntry(root, entry, request, index)
+  for (const [index, entry] of (spec.mounts ?? []).entries())
+    inPlace(index, entry, () => mountEntry(root, entry, request, index))
   const cwd = spec.process?.cwd ?? '/'
   if (cwd !== '/') closeSync(ensureDirectory(root, cwd, 0o755))
-  if (needsDevices(spec.mounts ?? [])) makeDevices(root, spec.linux?.devices ?? [], spec.process?.terminal === true)
+  makeDevices(root, spec)
   return root
 }
 
@@ -55,7 +55,9 @@ export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespa
  */
 function isolateTree(name: string | undefined, path: string): void {
   const wanted = propagationOptions[name === undefined || name === '' ? 'rslave' : name]!
-  if ((wanted & ms.MS_SHARED) === 0) mount({ target: '/', flags: wanted | ms.MS_REC })
+  // Of what is unbindable nothing could be bound: it is made so when it is the root.
+  const meanwhile = (wanted & ms.MS_UNBINDABLE) === 0 ? wanted : ms.MS_PRIVATE
+  if ((wanted & ms.MS_SHARED) === 0) mount({ target: '/', flags: meanwhile | ms.MS_REC })
   else mount({ target: holderOf(realpathSync(path)), flags: ms.MS_PRIVATE })
 }
 
@@ -96,58 +98,15 @@ function mountPart(root: number, part: RootMount, how: string): void {
   closeSync(target)
 }
 
-function mountEntry(root: number, entry: OciMount, request: CreateRequest, index: number): void {
+function mountEntry(root: number, listed: OciMount, request: CreateRequest, index: number): void {
+  const entry = absoluteMount(listed, request.bundle)
   const plan = planMount(entry.options ?? [])
-  const where = `mounts[${index}] (${entry.destination})`
-  try {
-    if (plan.copyUp) throw new EngineError('not-implemented', 'option tmpcopyup is not supported')
-    if ((plan.flags & ms.MS_BIND) !== 0 || entry.type === 'bind')
-      mountBind(root, entry, plan, request.sources?.get(index))
-    else if (entry.type === 'cgroup' || entry.type === 'cgroup2') mountCgroups(root, entry.destination, plan, request)
-    else mountFileSystem(root, entry, plan)
-  } catch (error) {
-    if (error instanceof EngineError) throw new EngineError(error.kind, `${where}: ${error.message}`, { cause: error })
-    throw new Error(`${where}: ${error instanceof Error ? error.message : error}`, { cause: error })
-  }
-}
-
-function mountFileSystem(root: number, entry: OciMount, plan: MountPlan): void {
-  const kernelOwn = entry.type === 'proc' || entry.type === 'sysfs'
-  // A link in place of /proc or /sys would put a fake below the engine's later writes.
-  const target = ensureDirectory(root, entry.destination, 0o755, { followLinks: !kernelOwn })
-  try {
-    if (!kernelOwn) refuseCoveringProc(target, entry.destination)
-    const call = {
-      source: entry.source ?? entry.type ?? 'none',
-      target: procPath(target),
-      type: entry.type ?? 'none',
-      flags: plan.flags,
-      data: plan.data.join(','),
-    }
-    try {
-      mount(call)
-    } catch (error) {
-      // A kernel without POSIX message queues has no such file system; nobody can miss what is not there.
-      if (entry.type === 'mqueue' && isErrno(error, 'ENODEV')) return
-      throw error
-    }
-  } finally {
-    closeSync(target)
-  }
-  changePropagation(root, entry.destination, plan)
-}
-
-function changePropagation(root: number, destination: string, plan: MountPlan): void {
-  if (plan.propagation.length === 0 && plan.recursive.set === 0 && plan.recursive.clear === 0) return
-  const mounted = openDirectory(root, destination)
-  try {
-    for (const flags of plan.propagation)
-      setMountAttributes(mounted, { propagation: flags & ~ms.MS_REC, recursive: (flags & ms.MS_REC) !== 0 })
-    if (plan.recursive.set !== 0 || plan.recursive.clear !== 0)
-      setMountAttributes(mounted, { ...plan.recursive, recursive: true })
-  } finally {
-    closeSync(mounted)
-  }
+  if (isBind(entry, plan)) {
+    if ((plan.flags & ms.MS_REMOUNT) !== 0) changeExisting(root, entry, plan)
+    else mountBind(root, entry, plan, request.sources?.get(index))
+  } else if (entry.type === 'cgroup' || (entry.type === 'cgroup2' && request.cgroup.version === 2))
+    mountCgroups(root, entry.destination, plan, request)
+  else mountFileSystem(root, entry, plan)
 }
 
 /** The container's tree becomes `/`, and the host's is gone from view. */
@@ -160,16 +119,22 @@ export function enterRoot(request: CreateRequest, root: number): void {
   process.chdir(procPath(root))
   closeSync(root)
   if (request.noPivot === true) moveRoot()
-  else {
-    pivotRoot('.', '.')
-    // The old root lies on top of the new one at ".": make sure that its going does not reach the host.
-    mount({ target: '.', flags: ms.MS_SLAVE | ms.MS_REC })
-    detachCurrent()
-  }
+  else swapRoots()
   process.chdir('/')
   const wanted = request.spec.linux?.rootfsPropagation
   if (wanted !== undefined && wanted !== '') mount({ target: '/', flags: propagationOptions[wanted]! })
   if (request.spec.root.readonly === true) makeReadOnly('/')
+}
+
+/** The old root lies on top of the new one, and goes from there. */
+function swapRoots(): void {
+  const old = openSync('/', constants.O_DIRECTORY)
+  pivotRoot('.', '.')
+  // "." would be the new root still, and only the old one must be cut off, lest its going reach the host.
+  changeDirectory(old)
+  closeSync(old)
+  mount({ target: '.', flags: ms.MS_SLAVE | ms.MS_REC })
+  detachCurrent()
 }
 
 /**

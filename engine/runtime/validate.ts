@@ -1,11 +1,13 @@
 /** What this runtime cannot do is refused by its field, before anything is touched; never ignored. Pure. */
+import { posix } from 'node:path'
 import { EngineError } from '../base/errors.ts'
+import { mountFlags as ms } from '../kernel/mount.ffi.ts'
 import { sysctlNamespace } from '../spec/namespaces.ts'
 import { parseNumberList } from '../spec/number-list.ts'
 import type { OciIdMapping, OciMount, OciNamespaceType, OciProcess, OciResources, OciSpec } from '../spec/oci.ts'
 import { configShape, processConfigShape, resourcesShape } from './config-shape.table.ts'
 import { checkShape } from './config-shape.ts'
-import { planMount } from './mount-options.ts'
+import { planMount, unfitForBind } from './mount-options.ts'
 import { createdKinds, hasNamespace } from './namespaces.ts'
 
 /** What is wrong with the value, or undefined. */
@@ -156,6 +158,11 @@ function mountComplaint(mount: OciMount, spec: OciSpec): string | undefined {
   if (maps && !plan.bind && type !== 'bind') return 'only a bind mount can map owners'
   if (maps && uidMappings.length === 0 && !makes(spec, 'user'))
     return `idmap without uidMappings takes those of the container's user namespace, which has none of its own`
+  if (posix.normalize(`/${mount.destination}`) === '/') return 'the root itself cannot be covered'
+  const bind = plan.bind || type === 'bind'
+  if (bind && mount.source === undefined && (plan.flags & ms.MS_REMOUNT) === 0) return 'a bind mount needs a source'
+  const unfit = bind ? unfitForBind(plan) : []
+  if (unfit.length > 0) return `a bind mount has the options of its file system, and cannot have ${unfit.join(', ')}`
   return when(plan.copyUp && type !== 'tmpfs', 'tmpcopyup is for tmpfs')
 }
 

@@ -126,7 +126,7 @@ const bad: readonly (readonly [path: string, value: unknown, words: RegExp])[] =
   ],
   [
     'mounts',
-    [{ destination: '/a', type: 'bind', options: ['tmpcopyup'] }],
+    [{ destination: '/a', type: 'ramfs', options: ['tmpcopyup'] }],
     /^mounts\[0\] \(\/a\): tmpcopyup is for tmpfs/,
   ],
 ]
