@@ -60,6 +60,17 @@ async function prepareEditor() {
   }
 }
 
+/** What the tests of clients skip for, where they do; without a docker of its own the machine gets Debian's on the PATH. */
+async function prepareClients() {
+  const { dockerConfig, dockerPath, ensureClients } = await import('./clients.mjs')
+  const { packages, debian } = ensureClients()
+  if (debian === undefined && !isHere('docker')) searchPath.push(dockerPath)
+  return {
+    ...(packages === undefined ? {} : { DRYDOCK_NO_PACKAGES: packages }),
+    ...(debian === undefined ? { DOCKER_CONFIG: dockerConfig } : { DRYDOCK_NO_COMPOSE: debian }),
+  }
+}
+
 async function runTests(files, env) {
   const directory = mkdtempSync(join(tmpdir(), 'test-report-'))
   const report = join(directory, 'report.json')
@@ -103,9 +114,10 @@ async function main() {
   const all = ['test/architecture.test.ts', ...suites.map((suite) => `test/${suite}/**/*.test.ts`)]
   const files = chosen.length > 0 ? chosen : all
   const noEditor = files.some((file) => file.includes('test/extension')) ? await prepareEditor() : undefined
+  const clients = files.some((file) => file.includes('test/clients')) ? await prepareClients() : {}
   const word = `DRYDOCK_TEST_RUN=${process.pid}-${Date.now()}`
   const [name, value] = word.split('=')
-  const env = { ...process.env, PATH: searchPath.join(delimiter), [name]: value }
+  const env = { ...process.env, ...clients, PATH: searchPath.join(delimiter), [name]: value }
   if (noEditor !== undefined) env.DRYDOCK_NO_EDITOR = noEditor
   const leaks = watchForLeaks(word)
   const result = await runTests(files, env)

@@ -5,7 +5,7 @@ import type { PullOptions, RemoteImage } from './image.ts'
 import { parseImageConfig } from './image-config.ts'
 import { type Descriptor, type Platform, parseManifest } from './manifest.ts'
 import { translatePullError } from './pull-errors.ts'
-import { familiar, parseReference, withDefaultTag } from './reference.ts'
+import { familiar, parseReference, type Reference, withDefaultTag } from './reference.ts'
 import { RegistryClient } from './registry-client.ts'
 import { endpointsOf } from './registry-config.ts'
 import { readBody } from './registry-transport.ts'
@@ -18,23 +18,32 @@ const configLimit = 8 * 1024 * 1024
 export async function remoteImage(transfers: Transfers, text: string, options: PullOptions): Promise<RemoteImage> {
   const reference = withDefaultTag(parseReference(text))
   if (reference.digest !== undefined) parseDigest(reference.digest)
-  // A mirror may be behind: what a tag means is asked of the registry itself.
-  const [endpoint] = endpointsOf(reference, transfers.session.config, false)
-  const client = new RegistryClient(transfers.session, endpoint!, reference.path, options.auth, 'pull')
-  try {
-    const answer = await client.manifest(reference.digest ?? reference.tag!, options.signal)
-    const manifest = parseManifest(answer.bytes, `manifest for ${familiar(reference)}`, answer.mediaType)
-    const platforms =
-      manifest.kind === 'index'
-        ? manifest.manifests.flatMap(({ platform }) => platform ?? [])
-        : [await platformOf(client, manifest.config, options.signal)]
-    return {
-      descriptor: { mediaType: manifest.mediaType, digest: answer.digest, size: answer.bytes.byteLength },
-      platforms,
+  const endpoints = endpointsOf(reference, transfers.session.config, true)
+  for (const [at, endpoint] of endpoints.entries())
+    try {
+      const client = new RegistryClient(transfers.session, endpoint, reference.path, options.auth, 'pull')
+      return await ask(client, reference, options.signal)
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      if (at === endpoints.length - 1) throw translatePullError(error, reference)
     }
-  } catch (error) {
-    options.signal?.throwIfAborted()
-    throw translatePullError(error, reference)
+  throw new EngineError('internal', `no registry serves ${familiar(reference)}`)
+}
+
+async function ask(
+  client: RegistryClient,
+  reference: Reference,
+  signal: AbortSignal | undefined,
+): Promise<RemoteImage> {
+  const answer = await client.manifest(reference.digest ?? reference.tag!, signal)
+  const manifest = parseManifest(answer.bytes, `manifest for ${familiar(reference)}`, answer.mediaType)
+  const platforms =
+    manifest.kind === 'index'
+      ? manifest.manifests.flatMap(({ platform }) => platform ?? [])
+      : [await platformOf(client, manifest.config, signal)]
+  return {
+    descriptor: { mediaType: manifest.mediaType, digest: answer.digest, size: answer.bytes.byteLength },
+    platforms,
   }
 }
 

@@ -1,5 +1,5 @@
 /** docker cp and docker export; wire facts 106–110. */
-import { closeSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
 import { EngineError, isKind } from '../base/errors.ts'
@@ -36,13 +36,30 @@ function mountOf({ mounts }: Container, path: string): MountPoint | undefined {
  */
 function place(engine: Engine, container: Container, path: string): Place {
   const mount = mountOf(container, path)
-  if (hasProcess(container.run.state) || mount === undefined || !isDirectory(mount.Source))
-    return { root: openRootfs(engine, container), path, mount }
+  if (hasProcess(container.run.state)) return { root: openRootfs(engine, container), path, mount }
+  const nameFile = mount === undefined ? nameFileAt(container, path) : undefined
+  if (nameFile !== undefined) return { root: openNames(nameFile), path: `/${posix.basename(nameFile)}`, mount }
+  if (mount === undefined || !isDirectory(mount.Source)) return { root: openRootfs(engine, container), path, mount }
   const fd = openDirectory(mount.Source)
   const rest = posix.resolve('/', path).slice(mount.Destination.length)
   const root = { fd, [Symbol.dispose]: () => closeSync(fd) }
   // The trailing slash or dot says what is meant; posix.resolve has taken it off.
   return { root, path: `${rest === '' ? '/' : rest}${/\/\.?$/.exec(path)?.[0] ?? ''}`, mount }
+}
+
+/** The files that are bound into a running container: the machine's path of one, where the path means one. */
+const nameFileAt = ({ hostsPath, hostnamePath, resolvConfPath }: Container, path: string): string | undefined =>
+  new Map([
+    ['/etc/hosts', hostsPath],
+    ['/etc/hostname', hostnamePath],
+    ['/etc/resolv.conf', resolvConfPath],
+  ]).get(posix.resolve('/', path))
+
+/** The directory of such a file, which is empty before the first start, as in dockerd. */
+function openNames(path: string): OpenRoot {
+  closeSync(openSync(path, 'a', 0o644))
+  const fd = openDirectory(posix.dirname(path))
+  return { fd, [Symbol.dispose]: () => closeSync(fd) }
 }
 
 const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true

@@ -183,6 +183,8 @@ describe('answers', { skip: noEngine || noRegistry }, () => {
     // Not of `one`: that would be all of this machine's programs.
     await ask('POST', '/containers/create?name=flat', { Image: 'flat' })
     await ask('GET', '/containers/flat/export')
+    // There before the first start, though the image has no such file.
+    await ask('GET', '/containers/flat/archive?path=/etc/resolv.conf')
     await ask('DELETE', '/containers/flat')
     for (const query of ['', '?manifests=1&shared-size=1', `?${filter({ reference: { 'fl*': true } })}`])
       await ask('GET', `/images/json${query}`)

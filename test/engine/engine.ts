@@ -26,6 +26,9 @@ export type Answer = {
   json: <T = Record<string, unknown>>() => T
 }
 
+/** A program's exit code and outputs. */
+export type Ended = { code: number; out: string; error: string }
+
 export type Call = { body?: unknown; raw?: Buffer | Readable; headers?: Record<string, string> }
 
 export class TestEngine implements AsyncDisposable {
@@ -141,11 +144,21 @@ export class TestEngine implements AsyncDisposable {
   }
 
   /** `docker ARGS` against this engine. */
-  async docker(args: readonly string[], input?: string): Promise<{ code: number; out: string; error: string }> {
-    const environment = { PATH: process.env.PATH ?? '', HOME: this.directory, DOCKER_HOST: `unix://${this.socket}` }
-    const child = spawn('docker', args, { env: environment, stdio: ['pipe', 'pipe', 'pipe'] })
+  docker(args: readonly string[], input = '', more: Record<string, string> = {}): Promise<Ended> {
+    return this.client('docker', args, { input, more })
+  }
+
+  /** A program that finds this engine where Docker's clients look. */
+  async client(
+    program: string,
+    args: readonly string[],
+    { input = '', more = {} }: { input?: string; more?: Record<string, string> } = {},
+  ): Promise<Ended> {
+    const address = { HOME: this.directory, DOCKER_HOST: `unix://${this.socket}` }
+    const env = { PATH: process.env.PATH ?? '', ...address, ...more }
+    const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
     child.stdin.on('error', () => {})
-    child.stdin.end(input ?? '')
+    child.stdin.end(input)
     const [out, error] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
     return { code: child.exitCode ?? -1, out, error }
   }
