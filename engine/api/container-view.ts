@@ -202,11 +202,18 @@ const hostConfigDefaults: wire.HostConfig = {
   Ulimits: [],
 }
 
+/** As Docker has written them since its first days: `/db:/web/database`. */
+const linksView = ({ name, hostConfig }: Container): string[] | null => {
+  const links = (hostConfig.Links ?? []).map((text) => text.split(':') as [string, string])
+  return links.length === 0 ? null : links.map(([child, alias]) => `/${child}:/${name}/${alias}`)
+}
+
 const hostConfigView = (container: Container): wire.HostConfig => {
   const { LogConfig, ...rest } = container.hostConfig
   return {
     ...hostConfigDefaults,
     ...rest,
+    Links: linksView(container),
     LogConfig: { Type: logDriver(LogConfig), Config: LogConfig?.Config ?? {} },
   }
 }

@@ -186,7 +186,11 @@ const hostConfigShape = {
 
 /** Clients send the id empty where they mean the network that the settings are under. */
 export const endpointSettings = goObject({
-  IPAMConfig: goObject({ IPv4Address: optionalText, IPv6Address: optionalText }).exactOptional(),
+  IPAMConfig: goObject({
+    IPv4Address: optionalText,
+    IPv6Address: optionalText,
+    LinkLocalIPs: optionalTexts,
+  }).exactOptional(),
   Links: optionalTexts,
   Aliases: optionalTexts,
   MacAddress: optionalText,

@@ -126,7 +126,7 @@ const create = route({
   handle: async (engine, { body }) => {
     if (body.Ingress === true || body.ConfigOnly === true || body.Scope === 'swarm')
       throw invalid('networks of a swarm cannot be made here: this engine is one machine')
-    const network = await engine.networks.create({
+    const request = {
       name: body.Name,
       ...(body.Driver ? { driver: body.Driver } : {}),
       ...(body.Internal === undefined ? {} : { internal: body.Internal }),
@@ -136,9 +136,10 @@ const create = route({
       ...(body.IPAM === undefined ? {} : { ipam: body.IPAM }),
       ...(body.Options === undefined ? {} : { options: body.Options }),
       ...(body.Labels === undefined ? {} : { labels: body.Labels }),
-    })
+    }
+    const network = await engine.networks.create(request)
     announce(engine, 'create', network)
-    return json({ Id: network.id, Warning: '' }, 201)
+    return json({ Id: network.id, Warning: engine.networks.warning(request) }, 201)
   },
 })
 

@@ -39,6 +39,7 @@ const RTA_GATEWAY = 5
 const RT_TABLE_MAIN = 254
 const RTPROT_STATIC = 4
 const RT_SCOPE_UNIVERSE = 0
+const RT_SCOPE_LINK = 253
 const RTN_UNICAST = 1
 
 const AF_INET = 2
@@ -213,6 +214,17 @@ function routeParts(route: Route): Buffer[] {
 /** `ip route add DESTINATION via GATEWAY` */
 export const addRoute = (route: Route): NetlinkRequest =>
   request(RTM_NEWROUTE, created, 'add route', ...routeParts(route))
+
+/** `ip route add default dev INDEX` */
+export function addDeviceRoute(version: 4 | 6, link: number): NetlinkRequest {
+  const header = Buffer.alloc(12)
+  header.writeUInt8(version === 4 ? AF_INET : AF_INET6, 0)
+  header.writeUInt8(RT_TABLE_MAIN, 4)
+  header.writeUInt8(RTPROT_STATIC, 5)
+  header.writeUInt8(RT_SCOPE_LINK, 6)
+  header.writeUInt8(RTN_UNICAST, 7)
+  return request(RTM_NEWROUTE, created, 'add default route', header, u32(RTA_OIF, link))
+}
 
 /** `ip route replace DESTINATION via GATEWAY` */
 export const replaceRoute = (route: Route): NetlinkRequest =>

@@ -9,10 +9,6 @@ const foreignLimits = ['CpuCount', 'CpuPercent', 'IOMaximumIOps', 'IOMaximumBand
 
 /** Throws not-implemented, or in dockerd's own words where it would refuse on such a machine, too. */
 export function refuseAbsentOptions(host: HostConfig): void {
-  if ((host.Links ?? []).length > 0)
-    throw refused(
-      'links of the default bridge are not offered: put the containers on a network of their own, where names are resolved',
-    )
   for (const { Driver = '', Capabilities = [] } of host.DeviceRequests ?? []) {
     const words = Capabilities.map((all) => `[${all.join(' ')}]`).join(' ')
     throw refused(`could not select device driver "${Driver}" with capabilities: [${words}]`)

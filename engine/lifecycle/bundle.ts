@@ -1,19 +1,19 @@
 /** The files of a start: the OCI bundle, the shim's config, and /etc/hosts and its like. */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { supportedResources } from '../cgroup/support.ts'
-import { type ResolverConfig, resolverConfigName } from '../resolver/resolver-config.ts'
 import type { ShimConfig } from '../shim/shim.ts'
 import { formatConfig } from '../spec/config-json.ts'
 import type { OciUser } from '../spec/oci.ts'
 import type { Container } from './container.ts'
 import { containerMounts } from './container-mounts.ts'
-import { hostnameOf } from './container-process.ts'
 import { containerSpec } from './container-spec.ts'
-import { bundleDirectory, cgroupPath, type Engine } from './engine.ts'
+import { cgroupPath, type Engine } from './engine.ts'
 import { initMounts } from './init-process.ts'
+import { linkedContainers, linkVariables } from './links.ts'
 import { logAttributes, logDriver, logLimits } from './log-config.ts'
+import { writeNetworkFiles } from './network-files.ts'
 import { type NetworkSetup, networkMode } from './network-setup.ts'
 import { openForAccounts } from './rootfs.ts'
 import { seccompFor } from './seccomp.ts'
@@ -44,7 +44,7 @@ function writeShimConfig(engine: Engine, container: Container, directory: string
 export function writeBundle(engine: Engine, given: Container, directory: string, network: NetworkSetup): void {
   const container = withSharedNames(engine, given)
   writeShimConfig(engine, container, directory)
-  writeNameFiles(engine, container, network)
+  writeNetworkFiles(engine, container, network.endpoints)
   const user = userOf(engine, container)
   const ipcPid = pidOfShared(engine, container.hostConfig.IpcMode)
   const pidPid = pidOfShared(engine, container.hostConfig.PidMode)
@@ -65,6 +65,7 @@ export function writeBundle(engine: Engine, given: Container, directory: string,
     cgroupVersion: engine.cgroups.version,
     cgroupsPath: cgroupPath(engine, container),
     seccomp: seccompFor(container.hostConfig),
+    variables: linkVariables(container, linkedContainers(engine, container)),
   })
   // What this machine cannot keep was told at create; a start does not fail for it.
   const { resources } = supportedResources(engine.cgroups, spec.linux?.resources ?? {})
@@ -95,34 +96,4 @@ function withSharedNames(engine: Engine, container: Container): Container {
   const { hostsPath, hostnamePath, resolvConfPath } = engine.table.get(mode.reference)
   if (container.hostsPath === hostsPath) return container
   return engine.table.update(container.id, { hostsPath, hostnamePath, resolvConfPath })
-}
-
-/** Those of another container's network are that one's to write. True: the container has names served to it. */
-export function writeNameFiles(engine: Engine, container: Container, network: NetworkSetup): boolean {
-  const { hostConfig, config } = container
-  const mode = networkMode(container)
-  if (mode.kind === 'container') return false
-  const files = engine.networks.files({
-    hostname: hostnameOf(container),
-    domainname: config.Domainname ?? '',
-    endpoints: network.endpoints,
-    extraHosts: hostConfig.ExtraHosts ?? [],
-    dns: hostConfig.Dns ?? [],
-    dnsSearch: hostConfig.DnsSearch ?? [],
-    dnsOptions: hostConfig.DnsOptions ?? [],
-    hostNetwork: mode.kind === 'host',
-  })
-  writeFileSync(container.hostsPath, files.hosts, { mode: 0o644 })
-  writeFileSync(container.hostnamePath, files.hostname, { mode: 0o644 })
-  writeFileSync(container.resolvConfPath, files.resolvConf, { mode: 0o644 })
-  writeResolverConfig(bundleDirectory(engine, container.id), files.resolver)
-  return files.resolver !== undefined
-}
-
-/** Replaced by a rename: the shim reads it at any moment. A container whose names are served keeps its resolver. */
-function writeResolverConfig(directory: string, config: ResolverConfig | undefined): void {
-  if (config === undefined) return
-  const path = join(directory, resolverConfigName)
-  writeFileSync(`${path}.new`, JSON.stringify(config), { mode: 0o600 })
-  renameSync(`${path}.new`, path)
 }

@@ -1,9 +1,10 @@
 /** Putting a container on a further network, or taking it off one; wire fact 154. */
 import { EngineError } from '../base/errors.ts'
 import type { Network } from '../network/network.ts'
-import { writeNameFiles } from './bundle.ts'
 import type { Container, EndpointSettings } from './container.ts'
+import { checkEndpointSettings } from './endpoint-settings.ts'
 import type { Engine } from './engine.ts'
+import { hostsOf, updateNetworkFiles } from './network-files.ts'
 import { announceNetwork, endpointRequest, networkMode } from './network-setup.ts'
 import { hasProcess, isRunning } from './state-table.ts'
 
@@ -19,16 +20,18 @@ export async function connect(
   await engine.lock.run(id, async () => {
     const container = engine.table.byId(id)
     mayConnect(container, network)
+    checkEndpointSettings(network.name, network, settings)
     const networks = { ...container.networks, [network.name]: settings }
     if (!hasProcess(container.run.state)) {
       engine.table.update(id, { networks })
       return
     }
+    const before = hostsOf(engine, container)
     const endpoint = await engine.networks.attach(
       endpointRequest({ ...container, networks }, network, settings, `/proc/${container.run.pid}/ns/net`),
     )
     const after = engine.table.update(id, { networks, endpoints: engine.networks.endpointsOf(id) })
-    await rewriteNames(engine, after)
+    await updateNetworkFiles(engine, after, before)
     announceNetwork(engine, 'connect', after, endpoint)
   })
 }
@@ -76,12 +79,13 @@ export async function disconnect(
     if (container.networks[network.name] === undefined)
       throw new EngineError('forbidden', `container ${container.id} is not connected to network ${network.name}`)
     const { [network.name]: _gone, ...networks } = container.networks
+    const before = hostsOf(engine, container)
     if (hasProcess(container.run.state)) await engine.networks.detach(id, network.id)
     const endpoint = container.endpoints.find(({ networkId }) => networkId === network.id)
     const endpoints = hasProcess(container.run.state) ? engine.networks.endpointsOf(id) : []
     const after = engine.table.update(id, { networks, endpoints })
     if (endpoint === undefined) return
-    await rewriteNames(engine, after)
+    await updateNetworkFiles(engine, after, before)
     announceNetwork(engine, 'disconnect', after, endpoint)
   })
 }
@@ -96,10 +100,4 @@ function memberId(engine: Engine, reference: string, network: Network, force: bo
     if (!force || member === undefined) throw error
     return member.containerId
   }
-}
-
-/** The files are bound into the container one by one: written over, never replaced. */
-async function rewriteNames(engine: Engine, container: Container): Promise<void> {
-  if (!writeNameFiles(engine, container, { netnsPath: undefined, endpoints: container.endpoints })) return
-  await engine.shims.get(container.id)?.serveNames()
 }

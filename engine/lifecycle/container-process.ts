@@ -28,7 +28,7 @@ const capabilitiesOf = (host: HostConfig, privileged: boolean) =>
   withCapabilities({ add: host.CapAdd ?? [], drop: host.CapDrop ?? [], privileged })
 
 /** Wire facts 128, 135, 139. */
-export function containerProcess(container: Container, user: OciUser): OciProcess {
+export function containerProcess(container: Container, user: OciUser, variables: readonly string[] = []): OciProcess {
   const { config, hostConfig } = container
   const terminal = config.Tty === true
   const security = securityOptions(hostConfig.SecurityOpt ?? [])
@@ -36,7 +36,7 @@ export function containerProcess(container: Container, user: OciUser): OciProces
   const spec = build(
     defaults(),
     withArguments(firstWords(container)),
-    withEnvironment({ hostname: hostnameOf(container), terminal, variables: config.Env ?? [] }),
+    withEnvironment({ hostname: hostnameOf(container), terminal, variables: [...variables, ...(config.Env ?? [])] }),
     withWorkingDirectory(config.WorkingDir ?? ''),
     withUser(user),
     capabilitiesOf(hostConfig, hostConfig.Privileged === true),

@@ -33,13 +33,15 @@ export type SpecInputs = {
   cgroupVersion: 1 | 2
   cgroupsPath: string
   seccomp: OciSeccomp | undefined
+  /** Of linked containers; the container's own go before them. */
+  variables: readonly string[]
 }
 
 export function containerSpec(container: Container, inputs: SpecInputs): OciSpec {
   const { hostConfig } = container
   const security = securityOptions(hostConfig.SecurityOpt ?? [])
   const privileged = hostConfig.Privileged === true
-  const base: OciSpec = { ...defaults(), process: containerProcess(container, inputs.user) }
+  const base: OciSpec = { ...defaults(), process: containerProcess(container, inputs.user, inputs.variables) }
   return build(
     base,
     withRoot(inputs.rootPath, { readonly: hostConfig.ReadonlyRootfs === true }),

@@ -107,7 +107,7 @@ export type HostConfig = ContainerResources & {
 }
 
 export type EndpointSettings = {
-  IPAMConfig?: { IPv4Address?: string; IPv6Address?: string } | null
+  IPAMConfig?: { IPv4Address?: string; IPv6Address?: string; LinkLocalIPs?: string[] } | null
   Links?: string[] | null
   Aliases?: string[] | null
   MacAddress?: string

@@ -12,10 +12,12 @@ import { record, type Span, span, withTrace } from '../trace/trace.ts'
 import type { Container, ContainerConfig, EndpointSettings, HostConfig, MountPoint } from './container.ts'
 import type { CreateContainer } from './containers.ts'
 import { copyUp } from './copy-up.ts'
+import { endpointSettings } from './endpoint-settings.ts'
 import { announce, type Engine, stateDirectory } from './engine.ts'
 import { checkConfig, checkHostConfig, completeHostConfig } from './host-config.ts'
 import { commandOf, mergeImage } from './image-merge.ts'
 import { writeLeftovers } from './leftovers.ts'
+import { checkedLinks } from './links.ts'
 import { logDriver } from './log-config.ts'
 import { thisMachine } from './machine.ts'
 import { checkSources, makeMountPoint, mountedImage, type NamedRequest, nameVolumes } from './mount-points.ts'
@@ -54,7 +56,10 @@ function planCreation(engine: Engine, request: CreateContainer): Plan {
   const config = mergeImage(image.config.config ?? {}, request.config)
   checkConfig(config)
   checkHostConfig(request.config, request.hostConfig)
-  const hostConfig = sharedNamespaces(engine, completeHostConfig(request.hostConfig, engine.cgroups.version))
+  const hostConfig = withLinks(
+    engine,
+    sharedNamespaces(engine, completeHostConfig(request.hostConfig, engine.cgroups.version)),
+  )
   const mounts = mountRequests(config, hostConfig, inheritedMounts(engine, hostConfig))
   checkSources(mounts)
   for (const { type, source } of mounts) if (type === 'image') mountedImage(engine, source as string)
@@ -75,6 +80,9 @@ function planCreation(engine: Engine, request: CreateContainer): Plan {
 
 const withMountedVolumes = (config: ContainerConfig): ContainerConfig =>
   config.Entrypoint?.length === 1 && config.Entrypoint[0] === '' ? { ...config, Entrypoint: [] } : config
+
+const withLinks = (engine: Engine, host: HostConfig): HostConfig =>
+  (host.Links ?? []).length === 0 ? host : { ...host, Links: checkedLinks(engine, host) }
 
 /** A container is named by its id from here on, so that renaming it changes nothing; wire fact 154. */
 function sharedNamespaces(engine: Engine, host: HostConfig): HostConfig {
@@ -100,28 +108,6 @@ function inheritedMounts(engine: Engine, host: HostConfig): MountPoint[] {
       .map((mount) => ({ ...mount, RW: mount.RW && mode !== 'ro', anonymous: false }))
   })
 }
-
-/** By network name, the one of NetworkMode among them; wire facts 122 and 150. */
-function endpointSettings(
-  engine: Engine,
-  given: Readonly<Record<string, EndpointSettings>>,
-  host: HostConfig,
-): Record<string, EndpointSettings> {
-  const mode = host.NetworkMode ?? 'bridge'
-  if (mode.startsWith('container:')) return {}
-  const settings: Record<string, EndpointSettings> = {}
-  const add = (reference: string, one: EndpointSettings): void => {
-    const known = engine.networks.list().find(({ id, name }) => id === reference || name === reference)
-    settings[known?.name ?? reference] = one
-  }
-  if (!Object.keys(given).some((key) => key === 'default' || key === mode || sameNetwork(engine, key, mode)))
-    add(mode, {})
-  for (const [key, one] of Object.entries(given)) add(key === 'default' ? mode : key, one)
-  return settings
-}
-
-const sameNetwork = (engine: Engine, one: string, other: string): boolean =>
-  engine.networks.list().some(({ id, name }) => (id === one || name === one) && (id === other || name === other))
 
 function platformWarnings(platform: string | undefined, image: Image): string[] {
   if (!platform) return []

@@ -72,12 +72,21 @@ async function removeHalfDone(engine: Engine): Promise<void> {
     }
 }
 
+/** The last daemon may have been killed between a change of the networks and the record of it. */
+async function settleNetworks(engine: Engine, { id, networks }: Container): Promise<void> {
+  for (const { networkId, networkName } of engine.networks.endpointsOf(id))
+    if (networks[networkName] === undefined)
+      await attempt(engine, `disconnecting container ${id}`, () => engine.networks.detach(id, networkId))
+  engine.table.update(id, { endpoints: engine.networks.endpointsOf(id) })
+}
+
 async function findAgain(engine: Engine, container: Container): Promise<void> {
   const { id } = container
   const directory = bundleDirectory(engine, id)
   const shim = engine.shims.get(id) ?? (await engine.supervisors.find(directory))
   if (shim !== undefined) {
     engine.shims.set(id, shim)
+    await settleNetworks(engine, container)
     watchExit(engine, id, shim)
     if (container.run.state === 'running') watchHealth(engine, id)
     return

@@ -2,6 +2,7 @@
 import { EngineError } from '../base/errors.ts'
 import { dnsNames } from './dns-names.ts'
 import { announce, type Engine } from './engine.ts'
+import { linkedFrom, renamedLinks } from './links.ts'
 import { containerName } from './names.ts'
 
 export async function rename(engine: Engine, reference: string, to: string): Promise<void> {
@@ -17,6 +18,10 @@ export async function rename(engine: Engine, reference: string, to: string): Pro
       dnsNames(renamed, renamed.networks[networkName] ?? {}),
     )
     const after = endpoints.length === 0 ? renamed : engine.table.update(id, { endpoints })
+    for (const { id: parent, hostConfig } of linkedFrom(engine, before))
+      engine.table.update(parent, {
+        hostConfig: { ...hostConfig, Links: renamedLinks(hostConfig.Links ?? [], before.name, name) },
+      })
     announce(engine, after, 'rename', { oldName: `/${before.name}` })
   })
 }

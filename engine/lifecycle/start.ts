@@ -12,11 +12,13 @@ import { watchExit } from './exit.ts'
 import { attempt } from './forget-bundle.ts'
 import { healthTest, startingHealth } from './health.ts'
 import { watchHealth } from './health-watch.ts'
+import { linkedFrom } from './links.ts'
+import { refreshHosts } from './network-files.ts'
 import { announceNetwork, connectNetworks, disconnectNetworks, type NetworkSetup } from './network-setup.ts'
 import { removeLocked } from './remove.ts'
 import { cancelRestart } from './restart-timer.ts'
 import { startFailure } from './start-failure.ts'
-import { nextState } from './state-table.ts'
+import { hasProcess, nextState } from './state-table.ts'
 import { announceVolumes } from './volume-use.ts'
 
 /** not-modified when it runs; conflict where its state does not allow it; wire facts 43–45. */
@@ -121,6 +123,16 @@ function nowRunning(
   announce(engine, running, 'start')
   watchExit(engine, container.id, shim)
   watchHealth(engine, container.id)
+  refreshLinks(engine, running)
+}
+
+/** Containers with a link to this one learn the address that it has now. */
+function refreshLinks(engine: Engine, child: Container): void {
+  for (const parent of linkedFrom(engine, child))
+    if (hasProcess(parent.run.state))
+      void attempt(engine, `telling container ${parent.id} of ${child.name}'s address`, () =>
+        refreshHosts(engine, parent),
+      )
 }
 
 /** Ends a supervisor whose container did not start, whether or not it still answers. */

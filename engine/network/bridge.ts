@@ -1,8 +1,6 @@
 /** Bridges and the pairs of links between a bridge and a container, in the kernel. All synchronous; names are the identity. */
-import { closeSync, openSync, writeFileSync } from 'node:fs'
-import { addressBytes, addressFromBytes, type IpAddress, type Subnet, subnetOf } from '../base/address.ts'
-import { isErrno } from '../kernel/libc.ffi.ts'
-import { inNetworkNamespace } from '../kernel/namespaces.ffi.ts'
+import { closeSync, openSync } from 'node:fs'
+import { addressBytes, addressFromBytes, type Subnet, subnetOf } from '../base/address.ts'
 import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
 import {
   addAddress,
@@ -14,38 +12,13 @@ import {
   listLinks,
   listRoutes,
   queryLink,
-  replaceRoute,
   routeIn,
   setLinkHairpin,
   setLinkIsolated,
   setLinkUp,
 } from '../kernel/route-messages.ts'
 import { randomMac } from './instance-names.ts'
-
-export type InterfaceAddress = IpAddress & { prefixLength: number }
-
-const setting = (path: string, value: string): void => {
-  try {
-    writeFileSync(`/proc/sys/net/${path}`, value)
-  } catch (error) {
-    // A kernel without IPv6 has no such file; a container that runs the engine may find it read-only and set already.
-    if (!isErrno(error, 'ENOENT', 'EROFS')) throw error
-  }
-}
-
-const withRoute = <T>(work: (socket: NetlinkSocket) => T): T => {
-  using socket = new NetlinkSocket('NETLINK_ROUTE')
-  return work(socket)
-}
-
-const indexOf = (socket: NetlinkSocket, name: string): number | undefined => {
-  try {
-    return linkIn(socket.ask(queryLink(name))[0]!).index
-  } catch (error) {
-    if (isErrno(error, 'ENODEV')) return undefined
-    throw error
-  }
-}
+import { type InterfaceAddress, type Interior, ignoring, indexOf, setting, setUpInside, withRoute } from './interior.ts'
 
 export const links = (): Link[] => withRoute((socket) => socket.dump(listLinks()).map(linkIn))
 
@@ -78,33 +51,9 @@ export function ensureBridge(bridge: BridgeOptions): void {
   })
 }
 
-function ignoring(errno: string, work: () => void): void {
-  try {
-    work()
-  } catch (error) {
-    if (!isErrno(error, errno)) throw error
-  }
-}
-
-/** Deletes a link without holding up the event loop (some 20 ms of the kernel's time); missing is fine. */
-export async function removeLink(name: string): Promise<void> {
-  using socket = new NetlinkSocket('NETLINK_ROUTE')
-  try {
-    await socket.changeElsewhere(deleteLink(name))
-  } catch (error) {
-    if (!isErrno(error, 'ENODEV')) throw error
-  }
-}
-
-export type Attachment = {
+export type Attachment = Interior & {
   bridge: string
   link: string
-  netnsPath: string
-  interfaceName: string
-  mac: string
-  addresses: readonly InterfaceAddress[]
-  /** Of the default routes that lead through here from now on. */
-  gateways: readonly IpAddress[]
   mtu?: number
   /** The bridge leads nothing between this container and others. */
   isolated: boolean
@@ -118,47 +67,20 @@ export function connectNamespace(attachment: Attachment): void {
   const master = indexOf(socket, attachment.bridge)
   if (master === undefined) throw new Error(`bridge ${attachment.bridge} is missing`)
   const mtu = attachment.mtu === undefined ? {} : { mtu: attachment.mtu }
-  const peer = { name: attachment.interfaceName, namespace, mac: attachment.mac, ...mtu }
+  const mac = attachment.mac === '' ? {} : { mac: attachment.mac }
+  const peer = { name: attachment.interfaceName, namespace, ...mac, ...mtu }
   socket.change(addVeth({ name: attachment.link, master, peer, ...mtu }))
   using unfinished = new DisposableStack()
   unfinished.defer(() => socket.change(deleteLink(attachment.link)))
   if (attachment.isolated) socket.change(setLinkIsolated(attachment.link))
   setting(`ipv6/conf/${attachment.link}/disable_ipv6`, '1')
-  inNetworkNamespace(attachment.netnsPath, () => setUpInside(attachment))
+  setUpInside(attachment)
   // The link's carrier, then the bridge's: a packet sent before the kernel has noticed them is lost, and the next
   // attempt at the neighbour's address comes a second later.
   for (const name of [attachment.link, attachment.bridge]) socket.ask(queryLink(name))
   unfinished.move()
 }
 
-function setUpInside({ interfaceName, addresses, gateways }: Attachment): void {
-  withRoute((socket) => {
-    const index = indexOf(socket, interfaceName)!
-    const hasIpv6 = addresses.some(({ version }) => version === 6)
-    setting(`ipv6/conf/${interfaceName}/disable_ipv6`, hasIpv6 ? '0' : '1')
-    // Neighbours that knew the address's last holder learn the new one when the link comes up.
-    setting(`ipv4/conf/${interfaceName}/arp_notify`, '1')
-    for (const address of addresses) socket.change(addAddress(index, addressBytes(address), address.prefixLength))
-    socket.change(setLinkUp(index, true))
-    for (const gateway of gateways) socket.change(replaceRoute({ gateway: addressBytes(gateway), link: index }))
-  })
-}
-
 /** The bridge may send out of this port what came in by it; missing is fine. */
 export const setHairpin = (link: string): void =>
   withRoute((socket) => ignoring('ENODEV', () => socket.change(setLinkHairpin(link, true))))
-
-/** Makes the container's default routes lead through this interface; fine when its namespace is gone. */
-export function setDefaultRoutes(netnsPath: string, interfaceName: string, gateways: readonly IpAddress[]): void {
-  try {
-    inNetworkNamespace(netnsPath, () =>
-      withRoute((socket) => {
-        const link = indexOf(socket, interfaceName)
-        if (link === undefined) return
-        for (const gateway of gateways) socket.change(replaceRoute({ gateway: addressBytes(gateway), link }))
-      }),
-    )
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT', 'EINVAL')) throw error
-  }
-}

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
@@ -6,9 +7,9 @@ import { EngineError, messageOf } from '../base/errors.ts'
 import { inNetworkNamespace } from '../kernel/namespaces.ffi.ts'
 import { parseResolvConf } from '../resolver/resolv-conf.ts'
 import { links } from './bridge.ts'
-import { BridgeDriver } from './bridge-driver.ts'
-import { defineNetwork, isPredefined, predefinedNetworks } from './define-network.ts'
+import { defineNetwork, isPredefined, networkWarning, predefinedNetworks, type Site } from './define-network.ts'
 import { dial } from './dial.ts'
+import { EndpointDriver } from './endpoint-driver.ts'
 import { instanceNames } from './instance-names.ts'
 import { plainEndpoint } from './lease.ts'
 import { type ContainerFiles, type HostFiles, nameFiles } from './name-files.ts'
@@ -25,6 +26,7 @@ import type {
 import { NetworkNamespaces } from './network-namespaces.ts'
 import { spacesOf } from './network-plan.ts'
 import { NetworkStore, type StoredEndpoint, type StoredNetwork } from './network-store.ts'
+import { parentSettings } from './parent-settings.ts'
 
 export type ContainerNetworksOptions = {
   /** Opened with `networkSchema`. */
@@ -40,14 +42,16 @@ export type ContainerNetworksOptions = {
  */
 export class ContainerNetworks implements Networks {
   readonly #store: NetworkStore
-  readonly #driver: BridgeDriver
+  readonly #driver: EndpointDriver
   readonly #namespaces: NetworkNamespaces
   readonly #names: NameRegistry
+  readonly #site: Site
 
   constructor({ database, execRoot, instance }: ContainerNetworksOptions) {
     const names = instanceNames(instance)
+    this.#site = { identifier: siteIdentifier(instance) }
     this.#store = new NetworkStore(database)
-    this.#driver = new BridgeDriver(this.#store, names, execRoot)
+    this.#driver = new EndpointDriver(this.#store, names, execRoot)
     this.#namespaces = new NetworkNamespaces(execRoot)
     this.#names = new NameRegistry(this.#store, execRoot)
     this.#store.transaction(() => {
@@ -65,15 +69,18 @@ export class ContainerNetworks implements Networks {
     return this.#store.networks().map(withoutBridge)
   }
 
+  warning(request: CreateNetwork): string {
+    return networkWarning(request)
+  }
+
   async create(request: CreateNetwork): Promise<Network> {
     const network = this.#store.transaction(() => {
-      const others = this.#store.networks()
-      if (!isPredefined(request.name) && others.some(({ name }) => name === request.name))
+      const existing = this.#store.networks()
+      if (!isPredefined(request.name) && existing.some(({ name }) => name === request.name))
         throw new EngineError('conflict', `network with name ${request.name} already exists`)
-      const subnets = others.flatMap((other) => spacesOf(other).map(({ subnet }) => subnet))
-      const defined = defineNetwork(request, subnets, this.#driver.takenSubnets())
-      if (links().some(({ name }) => name === defined.bridge))
-        throw new EngineError('conflict', `bridge ${defined.bridge} already exists`)
+      const others = existing.flatMap((other) => spacesOf(other).map(({ subnet }) => subnet))
+      const taken = this.#driver.takenSubnets()
+      const defined = this.#withOwnLink(defineNetwork(request, { others, taken, site: this.#site }), existing)
       this.#store.add(defined)
       return defined
     })
@@ -82,9 +89,24 @@ export class ContainerNetworks implements Networks {
     } catch (error) {
       this.#store.remove(network.id)
       await this.#driver.deactivate(network)
+      if (error instanceof EngineError) throw error
       throw new EngineError('internal', `cannot create network ${network.name}: ${messageOf(error)}`, { cause: error })
     }
     return withoutBridge(network)
+  }
+
+  /** The link that is the network's to make and to remove: its bridge, or a VLAN that is not there yet. */
+  #withOwnLink(network: StoredNetwork, others: readonly StoredNetwork[]): StoredNetwork {
+    const there = links().map(({ name }) => name)
+    if (network.driver === 'bridge') {
+      if (there.includes(network.bridge)) throw new EngineError('conflict', `bridge ${network.bridge} already exists`)
+      return network
+    }
+    const { parent } = parentSettings(network)
+    const holder = others.find(({ driver, options }) => driver === network.driver && options.parent === parent)
+    if (holder !== undefined)
+      throw new EngineError('forbidden', `network ${holder.name} is already using parent interface ${parent}`)
+    return there.includes(parent) ? network : { ...network, bridge: parent }
   }
 
   async remove(reference: string): Promise<void> {
@@ -138,7 +160,7 @@ export class ContainerNetworks implements Networks {
         'forbidden',
         `endpoint with name ${plainName(request.containerName)} already exists in network ${network.name}`,
       )
-    if (network.driver !== 'bridge') return this.#attachPlain(network, request)
+    if (network.driver === 'host' || network.driver === 'null') return this.#attachPlain(network, request)
     try {
       const { endpoint } = this.#driver.attach(network, request)
       this.#names.publish(network)
@@ -201,7 +223,7 @@ export class ContainerNetworks implements Networks {
     const used = new Set(this.#store.endpoints().map(({ endpoint }) => endpoint.networkId))
     const wanted = this.#store
       .networks()
-      .filter(({ id, name, driver }) => driver === 'bridge' && (!isPredefined(name) || used.has(id)))
+      .filter(({ id, name, driver }) => driver !== 'host' && driver !== 'null' && (!isPredefined(name) || used.has(id)))
     await this.#driver.recover(wanted)
     this.#names.recover()
   }
@@ -227,6 +249,13 @@ export class ContainerNetworks implements Networks {
     this.#names.destroy()
   }
 }
+
+/** From the machine's own identifier, machine-id(5), which nobody outside may learn from it: hashed, as that page asks. */
+const siteIdentifier = (instance: string): Buffer =>
+  createHash('sha256')
+    .update(`drydock ${textOf('/etc/machine-id')?.trim() ?? hostname()} ${instance}`)
+    .digest()
+    .subarray(0, 5)
 
 const plainName = (containerName: string): string => containerName.replace(/^\//, '')
 

@@ -1,15 +1,16 @@
 /** From what a client asks for to a network's definition. Pure but for random numbers; throws before anything is made. */
-import { randomBytes } from 'node:crypto'
-import { formatAddress, formatSubnet, overlaps, type Subnet } from '../base/address.ts'
+import { formatAddress, formatSubnet, type IpVersion, overlaps, parseSubnet, type Subnet } from '../base/address.ts'
 import { EngineError } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
 import { timestamp } from '../base/time.ts'
 import { chooseSubnet } from './address-pools.ts'
 import { bridgeName } from './instance-names.ts'
+import { checkIpam } from './ipam-check.ts'
 import type { CreateNetwork, IpamConfig, Network, NetworkDriver } from './network.ts'
 import { bridgeSettings, mtuOf } from './network-options.ts'
-import { addressSpace } from './network-plan.ts'
+import { addressSpace, spacesOf } from './network-plan.ts'
 import type { StoredNetwork } from './network-store.ts'
+import { parentSettings } from './parent-settings.ts'
 
 const predefined: Record<string, NetworkDriver> = { bridge: 'bridge', host: 'host', none: 'null' }
 
@@ -53,12 +54,23 @@ function withGateway(config: IpamConfig): IpamConfig {
   return { ...config, Subnet: formatSubnet(subnet), Gateway: formatAddress(gateway) }
 }
 
-/** A /64 of a random site of its own; RFC 4193. */
-const uniqueLocalSubnet = (): string => {
-  const site = Buffer.concat([Buffer.of(0xfd), randomBytes(5)])
+/** What tells this machine's networks from others': the site that their IPv6 subnets are in; RFC 4193. */
+export type Site = {
+  /** Five bytes, the same for as long as the machine is. */
+  identifier: Buffer
+}
+
+/** The site's first /64 that overlaps nothing taken; of 65536, in the order of their numbers. */
+function uniqueLocalSubnet({ identifier }: Site, taken: readonly Subnet[]): string {
+  const site = Buffer.concat([Buffer.of(0xfd), identifier])
     .toString('hex')
     .match(/..../g)!
-  return `${site.join(':')}::/64`
+    .join(':')
+  for (let number = 0; number < 65536; number += 1) {
+    const subnet = parseSubnet(`${site}:${number.toString(16)}::/64`)
+    if (!taken.some((other) => overlaps(subnet, other))) return formatSubnet(subnet)
+  }
+  throw new EngineError('invalid', 'all predefined address pools have been fully subnetted')
 }
 
 function checkRequest(request: CreateNetwork): void {
@@ -68,39 +80,57 @@ function checkRequest(request: CreateNetwork): void {
   const driver = request.driver ?? ''
   if (driver === 'host' || driver === 'null')
     throw new EngineError('forbidden', `only one instance of "${driver}" network is allowed`)
-  if (!['', 'default', 'bridge'].includes(driver)) throw new EngineError('not-found', `plugin "${driver}" not found`)
+  if (!['', 'default', 'bridge', 'macvlan', 'ipvlan'].includes(driver))
+    throw new EngineError('not-found', `plugin "${driver}" not found`)
   const ipam = request.ipam?.Driver ?? ''
   if (ipam !== '' && ipam !== 'default') throw new EngineError('not-found', `plugin "${ipam}" not found`)
 }
 
-function configsOf(request: CreateNetwork, taken: readonly Subnet[]): IpamConfig[] {
-  const given = (request.ipam?.Config ?? []).filter(({ Subnet }) => Subnet !== undefined && Subnet !== '')
-  const configs = given.map(withGateway)
-  const versions = configs.map((config) => addressSpace(config).subnet.version)
-  if (new Set(versions).size !== versions.length)
-    throw new EngineError('invalid', `network ${request.name} can have one subnet of each IP version`)
-  if (versions.includes(6) && request.enableIPv6 !== true)
-    throw new EngineError('invalid', `network ${request.name} has an IPv6 subnet, but IPv6 is not enabled`)
-  if (request.enableIPv4 !== false && !versions.includes(4))
+const versionsOf = (request: CreateNetwork): IpVersion[] => [
+  ...(request.enableIPv4 === false ? [] : [4 as const]),
+  ...(request.enableIPv6 === true ? [6 as const] : []),
+]
+
+function configsOf(request: CreateNetwork, taken: readonly Subnet[], site: Site): IpamConfig[] {
+  const versions = versionsOf(request)
+  if (versions.length === 0) throw new EngineError('invalid', 'IPv4 or IPv6 must be enabled')
+  const given = request.ipam?.Config ?? []
+  checkIpam(given, versions)
+  // As dockerd has it: a subnet of a version that the network does not have stands there, and counts for nothing.
+  const has = ({ Subnet = '' }: IpamConfig): boolean => versions.includes(parseSubnet(Subnet).version)
+  const configs = given.map((config) => (has(config) ? withGateway(config) : config))
+  const used = configs.filter(has).map(({ Subnet = '' }) => parseSubnet(Subnet).version)
+  if (new Set(used).size !== used.length && !severalSubnets.has(request.driver ?? ''))
+    throw new EngineError('forbidden', "bridge driver doesn't support multiple subnets of one IP version")
+  if (versions.includes(4) && !used.includes(4))
     configs.unshift(withGateway({ Subnet: formatSubnet(chooseSubnet(taken)) }))
-  if (request.enableIPv6 === true && !versions.includes(6)) configs.push(withGateway({ Subnet: uniqueLocalSubnet() }))
-  if (configs.length === 0) throw new EngineError('invalid', 'IPv4 or IPv6 must be enabled')
+  if (versions.includes(6) && !used.includes(6)) configs.push(withGateway({ Subnet: uniqueLocalSubnet(site, taken) }))
   return configs
 }
 
-/** A user-defined bridge network. `others` are the networks there are, `taken` also the machine's own subnets. */
+const severalSubnets = new Set(['macvlan', 'ipvlan'])
+
+/** What the client should be told of a network that was made as it asked. */
+export const networkWarning = (request: CreateNetwork): string => {
+  const versions = versionsOf(request)
+  const unused = (request.ipam?.Config ?? []).filter(
+    ({ Subnet = '' }) => !versions.includes(parseSubnet(Subnet).version),
+  )
+  return unused
+    .map(({ Subnet }) => `Subnet ${Subnet} is not used: its IP version is not enabled for the network`)
+    .join('\n')
+}
+
+/** A network of the user's. `others` are the networks there are, `taken` also the machine's own subnets. */
 export function defineNetwork(
   request: CreateNetwork,
-  others: readonly Subnet[],
-  taken: readonly Subnet[],
+  { others, taken, site }: { others: readonly Subnet[]; taken: readonly Subnet[]; site: Site },
 ): StoredNetwork {
   checkRequest(request)
-  const Config = configsOf(request, taken)
-  for (const config of Config)
-    if (others.some((other) => overlaps(other, addressSpace(config).subnet)))
-      throw new EngineError('forbidden', 'invalid pool request: Pool overlaps with other one on this address space')
+  const driver = (request.driver || 'bridge').replace(/^default$/, 'bridge') as NetworkDriver
+  const Config = configsOf(request, taken, site)
   const network: Network = {
-    ...plain(request.name, 'bridge'),
+    ...plain(request.name, driver),
     internal: request.internal ?? false,
     attachable: request.attachable ?? false,
     enableIPv4: request.enableIPv4 ?? true,
@@ -109,13 +139,24 @@ export function defineNetwork(
     options: request.options ?? {},
     labels: request.labels ?? {},
   }
+  for (const { subnet } of spacesOf(network))
+    if (others.some((other) => overlaps(other, subnet)))
+      throw new EngineError('forbidden', 'invalid pool request: Pool overlaps with other one on this address space')
   mtuOf(network)
+  if (driver !== 'bridge') {
+    parentSettings(network)
+    return { ...network, bridge: '' }
+  }
   bridgeSettings(network)
+  return { ...network, bridge: checkedBridgeName(network) }
+}
+
+function checkedBridgeName(network: Network): string {
   const bridge = network.options['com.docker.network.bridge.name'] || bridgeName(network.id)
   if (!/^[^\s/:]{1,15}$/.test(bridge) || bridge === '.' || bridge === '..')
     throw new EngineError(
       'invalid',
       `invalid bridge name ${JSON.stringify(bridge)}: at most 15 bytes without / or space`,
     )
-  return { ...network, bridge }
+  return bridge
 }

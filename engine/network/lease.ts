@@ -1,12 +1,14 @@
 /** An endpoint's identity on its network: interface name, addresses, hardware address; rows of the store, not yet the kernel. */
-import { formatAddress, type IpVersion, parseAddress } from '../base/address.ts'
-import { EngineError } from '../base/errors.ts'
+import { contains, formatAddress, type IpVersion, parseAddress } from '../base/address.ts'
+import { EngineError, isKind } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
+import { chosenInterfaceName } from './endpoint-options.ts'
 import { randomMac } from './instance-names.ts'
 import type { Endpoint, EndpointRequest } from './network.ts'
 import { bridgeSettings } from './network-options.ts'
-import { leaseAddress, spaceOf } from './network-plan.ts'
+import { type AddressSpace, type LeaseRequest, leaseAddress, spacesOf } from './network-plan.ts'
 import type { NetworkStore, StoredNetwork } from './network-store.ts'
+import { leadsByDevice } from './parent-settings.ts'
 
 /** Without addresses and interface: what host and none have, too. */
 export const plainEndpoint = (network: StoredNetwork, request: EndpointRequest): Endpoint => ({
@@ -37,7 +39,7 @@ export const plainEndpoint = (network: StoredNetwork, request: EndpointRequest):
 export function leaseEndpoint(store: NetworkStore, network: StoredNetwork, request: EndpointRequest): Endpoint {
   const v4 = leaseFamily(store, network, { version: 4, wanted: request.ipv4Address })
   const v6 = leaseFamily(store, network, { version: 6, wanted: request.ipv6Address })
-  const used = new Set(
+  const used = new Set<string>(
     store.endpoints({ container: request.containerId }).map(({ endpoint }) => endpoint.interfaceName),
   )
   let number = 0
@@ -45,8 +47,9 @@ export function leaseEndpoint(store: NetworkStore, network: StoredNetwork, reque
   while (used.has(`${interfacePrefix}${number}`)) number += 1
   return {
     ...plainEndpoint(network, request),
-    interfaceName: `${interfacePrefix}${number}`,
-    macAddress: checkedMac(request.macAddress) ?? randomMac(),
+    interfaceName: chosenInterfaceName(request, used) ?? `${interfacePrefix}${number}`,
+    // An ipvlan link has its parent's.
+    macAddress: network.driver === 'ipvlan' ? '' : (checkedMac(request.macAddress) ?? randomMac()),
     ipAddress: v4?.address ?? '',
     prefixLength: v4?.prefixLength ?? 0,
     gateway: v4?.gateway ?? '',
@@ -58,25 +61,45 @@ export function leaseEndpoint(store: NetworkStore, network: StoredNetwork, reque
 
 type Family = { version: IpVersion; wanted: string | undefined }
 
-function leaseFamily(store: NetworkStore, network: StoredNetwork, { version, wanted }: Family) {
-  const space = spaceOf(network, version)
-  if (space === undefined) {
-    if (wanted === undefined || wanted === '') return undefined
+function leaseFamily(store: NetworkStore, network: StoredNetwork, family: Family) {
+  const { version, wanted } = family
+  const spaces = spacesOf(network).filter(({ subnet }) => subnet.version === version)
+  if (spaces.length === 0) {
+    if (!wanted) return undefined
     throw new EngineError('invalid', `network ${network.name} has no IPv${version} subnet for address ${wanted}`)
   }
   const taken = store
     .endpoints({ network: network.id })
     .map(({ endpoint }) => parseAddress(version === 4 ? endpoint.ipAddress : endpoint.ipv6Address)?.value)
-  const address = leaseAddress(network, space, {
+  const lease = {
     wanted,
     taken: new Set(taken.filter((value) => value !== undefined)),
     last: store.lastAddresses(network.id)[version],
-  })
+  }
+  const { address, space } = leaseFrom(network, spaces, lease)
   const text = formatAddress(address)
   if (!wanted) store.noteLastAddress(network.id, version, text)
-  const leadsOut = !network.internal && bridgeSettings(network).gatewayModes[version] !== 'isolated'
-  const gateway = leadsOut ? formatAddress(space.gateway) : ''
-  return { address: text, prefixLength: space.subnet.prefixLength, gateway }
+  return { address: text, prefixLength: space.subnet.prefixLength, gateway: gatewayOf(network, space) }
+}
+
+/** Of several subnets the one with the wanted address, else the first that has room. */
+function leaseFrom(network: StoredNetwork, spaces: readonly AddressSpace[], lease: LeaseRequest) {
+  const wanted = lease.wanted ? parseAddress(lease.wanted) : undefined
+  const fitting = spaces.filter(({ subnet }) => wanted === undefined || contains(subnet, wanted))
+  const candidates = fitting.length > 0 ? fitting : spaces
+  for (const [index, space] of candidates.entries())
+    try {
+      return { space, address: leaseAddress(network, space, lease) }
+    } catch (error) {
+      if (index === candidates.length - 1 || !isKind(error, 'unavailable')) throw error
+    }
+  throw new Error('unreachable: the last candidate returns or throws')
+}
+
+/** Nobody, where nothing leads out. */
+function gatewayOf(network: StoredNetwork, { subnet, gateway }: AddressSpace): string {
+  if (network.internal || bridgeSettings(network).gatewayModes[subnet.version] === 'isolated') return ''
+  return leadsByDevice(network) ? '' : formatAddress(gateway)
 }
 
 function checkedMac(text: string | undefined): string | undefined {

@@ -49,7 +49,8 @@ function hostsFile(request: NameFiles, context: NameContext): string {
     .flatMap(({ ipAddress, ipv6Address }) => [ipAddress, ipv6Address])
     .filter((address) => address !== '')
     .map((address) => line(address, ...names))
-  return [...localLines, ...localLines6, extra, ...own].join('')
+  const links = request.links.map(({ address, names: called }) => line(address, ...called))
+  return [...localLines, ...localLines6, extra, ...links, ...own].join('')
 }
 
 /** A server on the host's own loopback cannot be reached from a network of the container's own. */

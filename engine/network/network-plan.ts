@@ -13,8 +13,8 @@ import {
 } from '../base/address.ts'
 import { EngineError } from '../base/errors.ts'
 import { chooseAddress } from './address-pools.ts'
-import type { InterfaceAddress } from './bridge.ts'
 import type { FirewallNetwork } from './firewall.ts'
+import type { InterfaceAddress } from './interior.ts'
 import type { IpamConfig, Network } from './network.ts'
 import { bridgeSettings } from './network-options.ts'
 import type { StoredNetwork } from './network-store.ts'
@@ -56,7 +56,11 @@ export function addressSpace(config: IpamConfig): AddressSpace {
   return { subnet, range, gateway, reserved: new Set([gateway, ...auxiliary].map(({ value }) => value)) }
 }
 
-export const spacesOf = (network: Network): AddressSpace[] => network.ipam.Config.map(addressSpace)
+/** Of the IP versions that the network has. */
+export const spacesOf = (network: Network): AddressSpace[] =>
+  network.ipam.Config.map(addressSpace).filter(({ subnet }) =>
+    subnet.version === 4 ? network.enableIPv4 : network.enableIPv6,
+  )
 
 export const spaceOf = (network: Network, version: IpVersion): AddressSpace | undefined =>
   spacesOf(network).find(({ subnet }) => subnet.version === version)
@@ -81,12 +85,10 @@ export const firewallNetwork = (network: StoredNetwork): FirewallNetwork => {
   }
 }
 
+export type LeaseRequest = { wanted: string | undefined; taken: ReadonlySet<bigint>; last: string }
+
 /** An address for a new endpoint: the one asked for, or the next free one. */
-export function leaseAddress(
-  network: Network,
-  space: AddressSpace,
-  lease: { wanted: string | undefined; taken: ReadonlySet<bigint>; last: string },
-): IpAddress {
+export function leaseAddress(network: Network, space: AddressSpace, lease: LeaseRequest): IpAddress {
   if (lease.wanted !== undefined && lease.wanted !== '') {
     const address = parseAddress(lease.wanted)
     if (address === undefined || address.version !== space.subnet.version)

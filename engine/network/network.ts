@@ -1,7 +1,7 @@
 /** Container networks as the lifecycle sees them. */
 import type { ResolverConfig } from '../resolver/resolver-config.ts'
 
-export type NetworkDriver = 'bridge' | 'host' | 'null'
+export type NetworkDriver = 'bridge' | 'macvlan' | 'ipvlan' | 'host' | 'null'
 
 export type IpamConfig = {
   Subnet?: string
@@ -52,6 +52,10 @@ export type EndpointRequest = {
   links?: Record<string, string>
   /** The endpoint with the highest has the container's default route. */
   gwPriority?: number
+  /** Addresses beside those of the network: 169.254.0.0/16, fe80::/64. */
+  linkLocalAddresses?: string[]
+  /** In dockerd's names: the interface's name, its kernel settings. */
+  driverOptions?: Record<string, string>
 } & PortRequest
 
 export type Endpoint = {
@@ -106,6 +110,8 @@ export type Networks = {
   get(reference: string): Network
   list(): Network[]
   create(request: CreateNetwork): Promise<Network>
+  /** What the client should be told of a network that was made as it asked; '' as a rule. */
+  warning(request: CreateNetwork): string
   /** forbidden for the predefined ones and for one with endpoints. */
   remove(reference: string): Promise<void>
   endpoints(networkId: string): Endpoint[]
@@ -135,6 +141,8 @@ export type NameFiles = {
   hostname: string
   domainname: string
   endpoints: Endpoint[]
+  /** Lines of /etc/hosts for containers that it has links to. */
+  links: { address: string; names: string[] }[]
   extraHosts: string[]
   dns: string[]
   dnsSearch: string[]

@@ -161,7 +161,6 @@ describe('mounts', { skip: noEngine }, () => {
 
   test('what is not offered is refused by name', async () => {
     for (const [host, sentence] of [
-      [{ Links: ['other:db'] }, /links of the default bridge are not offered/],
       [{ DeviceRequests: [{ Count: -1, Capabilities: [['gpu']] }] }, /capabilities: \[\[gpu\]\]/],
       [{ StorageOpt: { size: '1G' } }, /storage-opt is not supported/],
       [{ VolumeDriver: 'cloud' }, /volume plugin cloud/],

@@ -1,9 +1,13 @@
 /** Containers that find each other by name, while the daemon is there and while it is not. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { addressFromBytes, formatAddress } from '../../engine/base/address.ts'
+import { inNetworkNamespace } from '../../engine/kernel/namespaces.ffi.ts'
+import { NetlinkSocket } from '../../engine/kernel/netlink-socket.ffi.ts'
+import { addressIn, listAddresses } from '../../engine/kernel/route-messages.ts'
 import { Bed, needsRoot } from './lifecycle-bed.ts'
 
 const skip = needsRoot
@@ -108,4 +112,92 @@ test('names are served while the daemon is away, and are true after it is back',
   await bed.containers.remove('asks', { force: true, volumes: false })
   assert.deepEqual(readdirSync(join(bed.execRoot, 'names')), [])
   assert.deepEqual(bed.problems, [])
+})
+
+test('links on the default bridge: a line in the hosts file, variables, and the address after a restart', {
+  skip,
+}, async () => {
+  const child = await bed.create(['sleep', '600'], {
+    name: 'db',
+    config: { Image: 'host', ExposedPorts: { '5432/tcp': {} }, Env: ['MODE=fast'] },
+    hostConfig: { NetworkMode: 'bridge' },
+  })
+  const linked = (name: string) => ({ name, hostConfig: { NetworkMode: 'bridge', Links: ['db:store'] } })
+  const parent = await bed.create(['sh', '-c', 'env; cat /etc/hosts; exec sleep 600'], linked('web'))
+  await assert.rejects(bed.containers.start(parent), /Cannot link to a non running container: \/db AS \/web\/store/)
+  await bed.containers.start(child)
+  await bed.containers.start(parent)
+  const { hostsPath, logPath } = bed.containers.get('web')
+  const line = (): string => `${addressOf('db', 'bridge')}\tstore ${child.slice(0, 12)} db\n`
+  assert.ok(readFileSync(hostsPath, 'utf8').includes(line()))
+  for (let round = 0; !readFileSync(logPath, 'utf8').includes('STORE_ENV_MODE'); round += 1) {
+    assert.ok(round < 250, readFileSync(logPath, 'utf8'))
+    await wait(20)
+  }
+  const log = readFileSync(logPath, 'utf8')
+  assert.ok(log.includes(`STORE_PORT_5432_TCP_ADDR=${addressOf('db', 'bridge')}`))
+  assert.ok(log.includes('STORE_NAME=/web/store') && log.includes('STORE_ENV_MODE=fast'))
+  const old = line()
+  await bed.containers.rename('db', 'ledger')
+  await bed.containers.restart('ledger', { timeout: 0 })
+  const text = readFileSync(hostsPath, 'utf8')
+  assert.ok(text.includes(`${addressOf('ledger', 'bridge')}\tstore ${child.slice(0, 12)} ledger\n`), text)
+  assert.ok(!text.includes(old) || old.startsWith(addressOf('ledger', 'bridge')))
+  await assert.rejects(bed.create(['true'], linked('other')), /could not get container for db/)
+  for (const name of ['web', 'ledger']) await bed.containers.remove(name, { force: true, volumes: false })
+})
+
+test('what the user wrote into the files stays when networks come and go', { skip }, async () => {
+  const id = await background('edits', 'bridge')
+  const { hostsPath, resolvConfPath } = bed.containers.get('edits')
+  await bed.containers.connect('edits', 'sea', {})
+  assert.match(readFileSync(resolvConfPath, 'utf8'), /^nameserver 127\.0\.0\.11$/m)
+  await bed.containers.disconnect('edits', 'sea', false)
+  appendFileSync(hostsPath, '10.9.9.9\tmine\n')
+  writeFileSync(resolvConfPath, 'nameserver 192.0.2.1\n')
+  await bed.containers.connect('edits', 'sea', {})
+  const hosts = readFileSync(hostsPath, 'utf8')
+  assert.ok(hosts.includes('10.9.9.9\tmine\n') && hosts.includes(`${addressOf('edits')}\t${id.slice(0, 12)}\n`), hosts)
+  assert.equal(readFileSync(resolvConfPath, 'utf8'), 'nameserver 192.0.2.1\n')
+  const address = addressOf('edits')
+  await bed.containers.disconnect('edits', 'sea', false)
+  assert.ok(!readFileSync(hostsPath, 'utf8').includes(address))
+  await bed.containers.restart('edits', { timeout: 0 })
+  assert.doesNotMatch(
+    readFileSync(hostsPath, 'utf8') + readFileSync(resolvConfPath, 'utf8'),
+    /10\.9\.9\.9|192\.0\.2\.1/,
+  )
+  await bed.containers.remove('edits', { force: true, volumes: false })
+})
+
+test('endpoint settings that cannot be are refused before anything is made', { skip }, async () => {
+  const create = (network: string, settings: object) =>
+    bed.create(['true'], { hostConfig: { NetworkMode: network }, endpoints: { [network]: settings } })
+  for (const [network, settings, sentence] of [
+    ['bridge', { IPAMConfig: { IPv4Address: '172.17.0.99' } }, /IP address is supported on user defined networks only/],
+    ['bridge', { Aliases: ['x'] }, /alias is supported only for containers in user defined networks/],
+    ['sea', { IPAMConfig: { IPv4Address: '192.0.2.1' } }, /no configured subnet contains IP address 192\.0\.2\.1$/],
+    ['sea', { IPAMConfig: { IPv4Address: 'fd00::1' } }, /invalid IPv4 address: fd00::1/],
+    ['sea', { IPAMConfig: { LinkLocalIPs: ['x'] } }, /invalid link-local IP address: x/],
+  ] as const)
+    await assert.rejects(create(network, settings), sentence)
+  await background('edits', 'bridge')
+  await assert.rejects(
+    bed.containers.connect('edits', 'sea', { IPAMConfig: { IPv4Address: '192.0.2.1' } }),
+    /^EngineError: invalid endpoint settings:\nno configured subnet/,
+  )
+  const sysctls = { 'com.docker.network.endpoint.sysctls': 'net.ipv4.conf.IFNAME.log_martians=1' }
+  const named = { 'com.docker.network.endpoint.ifname': 'sea0', ...sysctls }
+  await bed.containers.connect('edits', 'sea', { DriverOpts: named, IPAMConfig: { LinkLocalIPs: ['169.254.7.7'] } })
+  const { run } = bed.containers.get('edits')
+  const [martians, addresses] = inNetworkNamespace(`/proc/${run.pid}/ns/net`, () => {
+    using socket = new NetlinkSocket('NETLINK_ROUTE')
+    return [
+      readFileSync('/proc/sys/net/ipv4/conf/sea0/log_martians', 'utf8').trim(),
+      socket.dump(listAddresses()).map((body) => formatAddress(addressFromBytes(addressIn(body).address))),
+    ]
+  })
+  assert.equal(martians, '1')
+  assert.ok(addresses.includes('169.254.7.7') && addresses.includes(addressOf('edits')))
+  await bed.containers.remove('edits', { force: true, volumes: false })
 })

@@ -140,7 +140,7 @@ export type HostConfig = Resources & {
 }
 
 export type EndpointSettings = {
-  IPAMConfig: { IPv4Address?: string; IPv6Address?: string } | null
+  IPAMConfig: { IPv4Address?: string; IPv6Address?: string; LinkLocalIPs?: string[] } | null
   Links: string[] | null
   Aliases: string[] | null
   MacAddress: string

@@ -2,13 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseAddress, parseSubnet } from '../../../engine/base/address.ts'
 import { type ErrorKind, isKind } from '../../../engine/base/errors.ts'
-import { defineNetwork, predefinedNetworks } from '../../../engine/network/define-network.ts'
+import { defineNetwork, networkWarning, predefinedNetworks } from '../../../engine/network/define-network.ts'
 import { instanceNames, randomMac } from '../../../engine/network/instance-names.ts'
 import type { CreateNetwork } from '../../../engine/network/network.ts'
-import { leaseAddress, spaceOf } from '../../../engine/network/network-plan.ts'
+import { leaseAddress, spaceOf, spacesOf } from '../../../engine/network/network-plan.ts'
+import { vlanOf } from '../../../engine/network/parent-settings.ts'
 
 const others = [parseSubnet('172.17.0.0/16')]
-const define = (request: Partial<CreateNetwork>) => defineNetwork({ name: 'web', ...request }, others, others)
+const site = { identifier: Buffer.from('0102030405', 'hex') }
+const define = (request: Partial<CreateNetwork>, taken = others) =>
+  defineNetwork({ name: 'web', ...request }, { others, taken, site })
 
 test('a network that asks for nothing gets a subnet, a gateway and a bridge', () => {
   const network = define({})
@@ -19,9 +22,31 @@ test('a network that asks for nothing gets a subnet, a gateway and a bridge', ()
 })
 
 test('IPv6 without a subnet gets a unique local one', () => {
-  const [, v6] = define({ enableIPv6: true }).ipam.Config
-  assert.match(v6!.Subnet!, /^fd[0-9a-f]{2}:[0-9a-f:]+::\/64$/)
-  assert.equal(v6!.Gateway, `${v6!.Subnet!.replace(/::\/64$/, '')}::1`)
+  const [, first] = define({ enableIPv6: true }).ipam.Config
+  assert.deepEqual(first, { Subnet: 'fd01:203:405::/64', Gateway: 'fd01:203:405::1' })
+  const [, second] = define({ enableIPv6: true }, [...others, parseSubnet(first!.Subnet!)]).ipam.Config
+  assert.equal(second!.Subnet, 'fd01:203:405:1::/64')
+  const only = define({ enableIPv4: false, enableIPv6: true })
+  assert.deepEqual([only.ipam.Config.length, only.enableIPv4], [1, false])
+})
+
+test('a subnet of a version that is not enabled counts for nothing, and is told of', () => {
+  const request = { ...config([{ Subnet: 'fd00::/64' }]), name: 'web' }
+  const network = define(request)
+  assert.deepEqual(
+    spacesOf(network).map(({ subnet }) => subnet.version),
+    [4],
+  )
+  assert.match(networkWarning(request), /^Subnet fd00::\/64 is not used/)
+  assert.equal(networkWarning({ ...request, enableIPv6: true }), '')
+})
+
+test('macvlan networks may have several subnets, and no bridge', () => {
+  const request = config([{ Subnet: '10.0.0.0/24' }, { Subnet: '10.0.1.0/24' }])
+  const network = define({ ...request, driver: 'macvlan', options: { parent: 'eth0.5' } })
+  assert.deepEqual([network.bridge, spacesOf(network).length], ['', 2])
+  assert.deepEqual(vlanOf('eth0.5'), { link: 'eth0', number: 5 })
+  assert.equal(vlanOf('eth0.4095'), undefined)
 })
 
 const config = (...Config: NonNullable<CreateNetwork['ipam']>['Config'][]) => ({
@@ -34,15 +59,57 @@ const refused: [string, Partial<CreateNetwork>, ErrorKind, RegExp][] = [
   ['unknown driver', { driver: 'overlay' }, 'not-found', /plugin "overlay" not found/],
   ['unknown IPAM', { ipam: { Driver: 'dhcp' } }, 'not-found', /plugin "dhcp" not found/],
   ['overlap', config([{ Subnet: '172.17.4.0/24' }]), 'forbidden', /Pool overlaps with other one on this address space/],
-  ['bad subnet', config([{ Subnet: '10.0.0.0/40' }]), 'invalid', /invalid CIDR address: 10\.0\.0\.0\/40/],
+  [
+    'bad subnet',
+    config([{ Subnet: '10.0.0.0/40' }]),
+    'invalid',
+    /^invalid network config:\ninvalid subnet 10\.0\.0\.0\/40: invalid CIDR block notation$/,
+  ],
+  [
+    'host bits',
+    config([{ Subnet: '10.0.0.9/24' }]),
+    'invalid',
+    /\ninvalid subnet 10\.0\.0\.9\/24: it should be 10\.0\.0\.0\/24$/,
+  ],
   ['tiny subnet', config([{ Subnet: '10.0.0.0/31' }]), 'invalid', /no room/],
-  ['gateway outside', config([{ Subnet: '10.0.0.0/24', Gateway: '10.0.1.1' }]), 'invalid', /doesn't contain/],
-  ['range outside', config([{ Subnet: '10.0.0.0/24', IPRange: '10.1.0.0/25' }]), 'invalid', /not inside subnet/],
-  ['two of a kind', config([{ Subnet: '10.0.0.0/24' }, { Subnet: '10.0.1.0/24' }]), 'invalid', /one subnet of each/],
-  ['IPv6 off', config([{ Subnet: 'fd00::/64' }]), 'invalid', /IPv6 is not enabled/],
+  [
+    'gateway outside',
+    config([{ Subnet: '10.0.0.0/24', Gateway: '10.0.1.1' }]),
+    'invalid',
+    /\ninvalid gateway 10\.0\.1\.1: parent subnet 10\.0\.0\.0\/24 doesn't contain this address$/,
+  ],
+  [
+    'range outside',
+    config([{ Subnet: '10.0.0.0/24', IPRange: '10.1.0.0/25' }]),
+    'invalid',
+    /invalid ip-range 10\.1\.0\.0\/25: parent subnet 10\.0\.0\.0\/24 doesn't contain ip-range$/,
+  ],
+  [
+    'several faults',
+    config([{ Subnet: '10.0.0.0/24', IPRange: 'fd00::/65', Gateway: 'x', AuxiliaryAddresses: { a: 'fd00::1' } }]),
+    'invalid',
+    /^invalid network config:\n\* invalid ip-range fd00::\/65: parent subnet is an IPv4 block\n\* invalid gateway x: invalid address\n\* invalid auxiliary address a: parent subnet is an IPv4 block$/,
+  ],
+  [
+    'two of a kind',
+    config([{ Subnet: '10.0.0.0/24' }, { Subnet: '10.0.1.0/24' }]),
+    'forbidden',
+    /doesn't support multiple subnets/,
+  ],
   ['no version', { enableIPv4: false }, 'invalid', /must be enabled/],
   ['MTU', { options: { 'com.docker.network.driver.mtu': 'big' } }, 'invalid', /invalid MTU/],
   ['bridge name', { options: { 'com.docker.network.bridge.name': 'name-of-16-bytes' } }, 'invalid', /bridge name/],
+  ['option', { options: { 'com.docker.network.bridge.enable_icc': 'maybe' } }, 'invalid', /neither true nor false/],
+  ['unknown option', { options: { 'com.docker.network.bridge.speed': '9' } }, 'invalid', /not supported/],
+  [
+    'gateway mode',
+    { options: { 'com.docker.network.bridge.gateway_mode_ipv4': 'magic' } },
+    'invalid',
+    /unknown gateway mode magic/,
+  ],
+  ['macvlan without parent', { driver: 'macvlan' }, 'invalid', /option parent/],
+  ['macvlan on loopback', { driver: 'macvlan', options: { parent: 'lo' } }, 'invalid', /loopback/],
+  ['macvlan mode', { driver: 'macvlan', options: { parent: 'e0', macvlan_mode: 'x' } }, 'invalid', /macvlan mode 'x'/],
   ['bridge path', { options: { 'com.docker.network.bridge.name': '../x' } }, 'invalid', /bridge name/],
 ]
 for (const [what, request, kind, message] of refused)

@@ -27,6 +27,7 @@ const request: NameFiles = {
   hostname: 'box',
   domainname: '',
   endpoints: [endpoint],
+  links: [],
   extraHosts: [],
   dns: [],
   dnsSearch: [],

@@ -1,22 +1,26 @@
-/** Endpoints on bridge networks: the store's rows and the kernel's links, rules and ports, kept in step. */
+/** Endpoints on networks with links: the store's rows and the kernel's links, rules and ports, kept in step. */
 
 import { formatAddress, formatSubnet, type IpAddress, overlaps, parseAddress } from '../base/address.ts'
 import { chooseSubnet } from './address-pools.ts'
-import { connectNamespace, ensureBridge, links, removeLink, routedSubnets, setDefaultRoutes } from './bridge.ts'
+import { connectNamespace, ensureBridge, links, routedSubnets } from './bridge.ts'
+import { interfaceSettings, linkLocalAddresses } from './endpoint-options.ts'
 import type { FirewallState } from './firewall.ts'
 import { Forwarding } from './forwarding.ts'
 import { gatewayEndpoints } from './gateway-choice.ts'
 import { type InstanceNames, linkName } from './instance-names.ts'
+import { removeLink, setDefaultRoutes } from './interior.ts'
 import { leaseEndpoint } from './lease.ts'
 import type { Endpoint, EndpointRequest } from './network.ts'
 import { bridgeSettings, mtuOf } from './network-options.ts'
 import { firewallNetwork, gatewayAddresses, spaceOf, spacesOf } from './network-plan.ts'
 import type { NetworkStore, StoredEndpoint, StoredNetwork } from './network-store.ts'
 import { PacketFilter } from './packet-filter.ts'
+import { connectStacked, ensureParent } from './parent-links.ts'
+import { leadsByDevice, parentSettings } from './parent-settings.ts'
 import { PortPublisher, publishedOf } from './port-publisher.ts'
 import { wantedPorts } from './published-ports.ts'
 
-export class BridgeDriver implements Disposable {
+export class EndpointDriver implements Disposable {
   readonly #store: NetworkStore
   readonly #names: InstanceNames
   readonly #forwarding: Forwarding
@@ -39,6 +43,10 @@ export class BridgeDriver implements Disposable {
   activate(network: StoredNetwork): StoredNetwork {
     const known = this.#active.get(network.id)
     if (known !== undefined) return known
+    if (network.driver !== 'bridge') {
+      ensureParent(parentSettings(network).parent)
+      return network
+    }
     const settled = this.#settleSubnet(network)
     ensureBridge({
       name: settled.bridge,
@@ -96,10 +104,10 @@ export class BridgeDriver implements Disposable {
     const stored = this.#store.transaction(() => {
       const settled = this.activate(network)
       const endpoint = leaseEndpoint(this.#store, settled, request)
-      const link = linkName()
+      const link = settled.driver === 'bridge' ? linkName() : ''
       const { containerId, containerName, netnsPath } = request
       this.#connect(settled, endpoint, { link, ...request })
-      cleanup.defer(() => this.#removeLater(link, containerId))
+      cleanup.defer(() => this.#removeLater({ link, containerId, netnsPath, endpoint }))
       this.#store.addEndpoint({ endpoint, containerId, containerName, netnsPath, link })
       this.#publisher.place(containerId, cleanup)
       return this.#store.endpoints({ container: containerId, network: network.id })[0]!
@@ -115,17 +123,23 @@ export class BridgeDriver implements Disposable {
     ]
       .filter(({ text }) => text !== '')
       .map(({ text, prefixLength }) => ({ ...parseAddress(text)!, prefixLength }))
-    connectNamespace({
-      link: at.link,
+    const { interfaceName } = endpoint
+    const interior = {
       netnsPath: at.netnsPath,
-      bridge: network.bridge,
-      interfaceName: endpoint.interfaceName,
+      interfaceName,
       mac: endpoint.macAddress,
-      addresses,
+      addresses: [...addresses, ...linkLocalAddresses(at)],
       gateways: this.#gatewaysFor(endpoint, at.containerId),
-      isolated: !bridgeSettings(network).icc,
+      settings: interfaceSettings(at, interfaceName),
       ...mtuOf(network),
-    })
+    }
+    if (network.driver === 'bridge')
+      connectNamespace({ ...interior, link: at.link, bridge: network.bridge, isolated: !bridgeSettings(network).icc })
+    else {
+      const throughDevice =
+        leadsByDevice(network) && !network.internal ? spacesOf(network).map((s) => s.subnet.version) : []
+      connectStacked({ ...interior, ...parentSettings(network), throughDevice })
+    }
   }
 
   /**
@@ -136,7 +150,7 @@ export class BridgeDriver implements Disposable {
   detach(stored: StoredEndpoint, { keeps }: { keeps: boolean }): void {
     this.#store.removeEndpoint(stored.endpoint.endpointId)
     const plan = this.#publisher.withdraw(stored)
-    if (stored.link !== '') this.#removeLater(stored.link, stored.containerId)
+    if (stored.endpoint.interfaceName !== '') this.#removeLater(stored)
     if (keeps) this.#publisher.inherit(stored.containerId, plan)
   }
 
@@ -148,7 +162,9 @@ export class BridgeDriver implements Disposable {
 
   /** The endpoint whose link is gone now may have had the container's default routes; others take them over. */
   #restoreRoutes(containerId: string): void {
-    const stored = this.#store.endpoints({ container: containerId }).filter(({ link }) => link !== '')
+    const stored = this.#store
+      .endpoints({ container: containerId })
+      .filter(({ endpoint }) => endpoint.interfaceName !== '')
     const chosen = gatewayEndpoints(stored.map(({ endpoint }) => endpoint))
     for (const { endpoint, netnsPath } of stored) {
       const gateways = gatewaysOf(endpoint, chosen)
@@ -156,11 +172,17 @@ export class BridgeDriver implements Disposable {
     }
   }
 
-  #removeLater(link: string, containerId: string): void {
+  #removeLater({ link, containerId, netnsPath, endpoint }: Omit<StoredEndpoint, 'containerName'>): void {
+    const gone = link === '' ? removeLink(endpoint.interfaceName, netnsPath) : removeLink(link)
+    this.#remember(
+      gone.then(() => this.#restoreRoutes(containerId)),
+      containerId,
+    )
+  }
+
+  #remember(work: Promise<void>, containerId: string): void {
     // A link that the kernel keeps is a leftover for the next `recover`.
-    const removal = removeLink(link)
-      .then(() => this.#restoreRoutes(containerId))
-      .catch(() => undefined)
+    const removal = work.catch(() => undefined)
     this.#removals.set(removal, containerId)
     void removal.then(() => this.#removals.delete(removal))
   }
@@ -180,7 +202,7 @@ export class BridgeDriver implements Disposable {
     const kept = new Set(this.#store.endpoints().map(({ link }) => link))
     const all = links()
     const own = new Set(all.filter(({ name }) => bridges.has(name)).map(({ index }) => index))
-    for (const { name, master } of all) if (own.has(master) && !kept.has(name)) this.#removeLater(name, '')
+    for (const { name, master } of all) if (own.has(master) && !kept.has(name)) this.#remember(removeLink(name), '')
     await this.settled()
   }
 
