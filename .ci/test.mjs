@@ -24,6 +24,8 @@ const programs = {
   nft: 'nftables',
   make: 'make',
   'g++': 'g++',
+  'aarch64-linux-gnu-as': 'binutils-aarch64-linux-gnu',
+  'qemu-aarch64-static': 'qemu-user-static',
   python3: 'python3',
 }
 

@@ -213,7 +213,7 @@ const hostile: readonly [what: string, words: RegExp, entries: readonly TarItem[
     /leaves the layer: "a\/\.\.\/\.\.\/pwned"/,
     [[{ name: 'a/../../pwned' }, 'x']],
   ],
-  ['an absolute name', /leaves the layer: "\/drydock-pwned"/, [[{ name: '/drydock-pwned' }, 'x']]],
+  ['an absolute name that climbs out', /leaves the layer: "\/\.\.\/pwned"/, [[{ name: '/../pwned' }, 'x']]],
   [
     'a file through an absolute link',
     /leaves the layer: "out"/,
@@ -246,8 +246,8 @@ const hostile: readonly [what: string, words: RegExp, entries: readonly TarItem[
     [[{ name: 'a', type: 'link', linkname: '../../etc/passwd' }]],
   ],
   [
-    'a hard link to an absolute name',
-    /leaves the layer: "\/etc\/passwd"/,
+    'a hard link to an absolute name that only the machine has',
+    /there is no directory "etc"/,
     [[{ name: 'a', type: 'link', linkname: '/etc/passwd' }]],
   ],
   [

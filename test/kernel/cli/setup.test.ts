@@ -78,7 +78,8 @@ class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (existsSync(this.context.place)) await this.run('uninstall', '--purge')
+    // With the places: an install that was refused has left no record of them, and those of this machine are not ours.
+    if (existsSync(this.context.place)) await this.run('uninstall', '--purge', ...this.places)
     rmSync(this.directory, { recursive: true, force: true })
   }
 }
