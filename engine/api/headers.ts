@@ -1,6 +1,7 @@
 /** What every response carries; clients negotiate by it. */
+
+import { engineVersion } from '../base/engine-version.ts'
 import { newest } from './api-version.ts'
-import { engineVersion } from './engine-version.ts'
 
 export const commonHeaders: Readonly<Record<string, string>> = {
   'Api-Version': newest,

@@ -1,11 +1,11 @@
 /** `/version` and `/info`: what this engine and this machine are. */
 import { readFileSync } from 'node:fs'
 import { availableParallelism, hostname, machine, release, totalmem } from 'node:os'
+import { engineVersion } from '../base/engine-version.ts'
 import { logDrivers } from '../lifecycle/log-config.ts'
 import { newest, oldest } from './api-version.ts'
 import type { Info, Version } from './contract/docker-store.ts'
 import type { Engine } from './engine.ts'
-import { engineVersion } from './engine-version.ts'
 
 /** Go's names of architectures, which clients expect in `/version`. */
 const goArchitecture: Readonly<Record<string, string>> = { x86_64: 'amd64', aarch64: 'arm64', armv7l: 'arm' }

@@ -46,8 +46,11 @@ export const codeOf = (listing: string): Buffer =>
  * @param machine as process.arch names it
  */
 export function initProgram(machine: string): Buffer | undefined {
-  if (!isInitMachine(machine)) return undefined
-  const code = codeOf(initListings[machine])
+  return isInitMachine(machine) ? executableFile(machine, codeOf(initListings[machine])) : undefined
+}
+
+/** A file of one segment that begins with `code`, which may have its own constants behind it. */
+export function executableFile(machine: InitMachine, code: Buffer): Buffer {
   const size = BigInt(headersSize + code.length)
   return Buffer.concat([
     fileHeader(machineNumber[machine]),

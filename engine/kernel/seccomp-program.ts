@@ -181,6 +181,8 @@ const flagBits: Readonly<Record<string, number>> = {
   SECCOMP_FILTER_FLAG_SPEC_ALLOW: 4,
   SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: flagWaitKillable,
 }
+export const knownFlags: readonly string[] = Object.keys(flagBits)
+
 /** SECCOMP_FILTER_FLAG_SPEC_ALLOW. */
 export const flagSpecAllow = 4
 const flagNewListener = 8

@@ -119,7 +119,11 @@ export function createdProcess(
   return result
 }
 
-function startProcess(process: Conversation, owner: ProcessOwner): void {
+/**
+ * Lets a process go that waits at the other end of `process.sync`, and need not be the caller's child: returns after
+ * execve(2) succeeded, throws why it did not. The conversation is closed then.
+ */
+export function startProcess(process: Conversation, owner: ProcessOwner): void {
   send(process.sync, { type: 'start' })
   let answer = hear(process, owner)
   if (answer?.type === 'seccomp-listener') {

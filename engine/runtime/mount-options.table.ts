@@ -70,3 +70,7 @@ export const recursiveOptions: Readonly<Record<string, { set?: number; clear?: n
   rnosymfollow: { set: attr.MOUNT_ATTR_NOSYMFOLLOW },
   rsymfollow: { clear: attr.MOUNT_ATTR_NOSYMFOLLOW },
 }
+
+export const knownMountOptions: readonly string[] = [flagOptions, propagationOptions, recursiveOptions].flatMap(
+  Object.keys,
+)

@@ -90,13 +90,22 @@ export function runToProgram<Context extends ProcessContext>(context: Context, s
   }
 }
 
+/** Of all descriptors but the program's own; nobody is left who would borrow one. Answers the number it has now. */
+function keepOnly(fd: number, preserved: number): number {
+  const place = 3 + preserved
+  placeAt(fd, place)
+  setCloseOnExec(place)
+  closeFrom(place + 1)
+  return place
+}
+
 /** From the maker, or after it went from whoever comes to the gate; one who only looks whether it is open says nothing. */
 function awaitStart(context: ProcessContext): void {
   let word = receive<ParentMessage>(context.sync)
   if (word?.type === 'await-start') {
-    close(context.sync)
+    const gate = keepOnly(context.gate!, context.preserved ?? 0)
     do {
-      context.sync = acceptNext(context.gate!)
+      context.sync = acceptNext(gate)
       word = receive<ParentMessage>(context.sync)
       if (word === undefined) close(context.sync)
     } while (word === undefined)

@@ -33,3 +33,7 @@ const digits = (_key: string, value: unknown): unknown => (typeof value === 'big
 /** The text of (a part of) a config. */
 export const formatConfig = (spec: Pick<OciSpec, 'linux'>): string =>
   hasWide(spec) ? JSON.stringify(spec, digits) : JSON.stringify(spec)
+
+/** The text of anything that has a config in it. */
+export const formatRecord = (record: { spec: Pick<OciSpec, 'linux'> }): string =>
+  hasWide(record.spec) ? JSON.stringify(record, digits) : JSON.stringify(record)

@@ -1,0 +1,100 @@
+/** A bundle as the command line takes it: its config.json, and what runtimes add to every config. runtime-spec bundle.md. */
+import { readFileSync, statSync } from 'node:fs'
+import { isAbsolute, join, resolve } from 'node:path'
+import { EngineError, messageOf } from '../../base/errors.ts'
+import { isErrno } from '../../kernel/libc.ffi.ts'
+import { parseExactly } from '../../spec/config-json.ts'
+import { alwaysAllowedDevices } from '../../spec/defaults.table.ts'
+import type { OciProcess, OciSpec } from '../../spec/oci.ts'
+
+const configFile = 'config.json'
+
+/** Absolute, links resolved by the kernel; throws where there is no such directory. */
+export function enterBundle(path: string | undefined): string {
+  if (path !== undefined) {
+    try {
+      process.chdir(path)
+    } catch (error) {
+      throw new EngineError('invalid', `chdir ${path}: ${reason(error)}`, { cause: error })
+    }
+  }
+  return process.cwd()
+}
+
+const reason = (error: unknown): string => (isErrno(error, 'ENOENT') ? 'no such file or directory' : messageOf(error))
+
+export function readSpec(bundle: string): OciSpec {
+  let text: string
+  try {
+    text = readFileSync(join(bundle, configFile), 'utf8')
+  } catch (error) {
+    if (isErrno(error, 'ENOENT'))
+      throw new EngineError('invalid', `JSON specification file ${configFile} not found`, { cause: error })
+    throw error
+  }
+  const spec = parse(text, configFile) as OciSpec | null
+  if (spec === null || typeof spec !== 'object') throw new EngineError('invalid', 'config cannot be null')
+  checkProcess(spec.process)
+  return spec
+}
+
+export function readProcess(path: string): OciProcess {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new EngineError('invalid', `open ${path}: ${reason(error)}`, { cause: error })
+  }
+  const parsed = parse(text, path) as OciProcess
+  checkProcess(parsed)
+  return parsed
+}
+
+function parse(text: string, path: string): unknown {
+  try {
+    return parseExactly(text)
+  } catch (error) {
+    throw new EngineError('invalid', `${path}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+export function checkProcess(process: OciProcess | undefined): asserts process is OciProcess {
+  const refuse = (sentence: string): never => {
+    throw new EngineError('invalid', sentence)
+  }
+  if (process === undefined || process === null) return refuse('process property must not be empty')
+  if ((process.cwd ?? '') === '') return refuse('Cwd property must not be empty')
+  if (!isAbsolute(process.cwd)) return refuse('Cwd must be an absolute path')
+  if ((process.args ?? []).length === 0) return refuse('args must not be empty')
+}
+
+/** The root directory, absolute. */
+export function rootOf(spec: OciSpec, bundle: string): string {
+  if (spec.root === undefined) throw new EngineError('invalid', 'root must be specified')
+  const path = resolve(bundle, spec.root.path)
+  if (statSync(path, { throwIfNoEntry: false }) === undefined)
+    throw new EngineError('invalid', `invalid rootfs: stat ${path}: no such file or directory`)
+  return path
+}
+
+/**
+ * What every container has, whatever its config says: the use of the default devices. Bind sources count from the
+ * bundle; config.md "Mounts".
+ */
+export function completed(spec: OciSpec, bundle: string): OciSpec {
+  const linux = spec.linux ?? {}
+  const devices = [...(linux.resources?.devices ?? []), ...alwaysAllowedDevices]
+  const mounts = (spec.mounts ?? []).map((mount) =>
+    isBind(mount) && mount.source !== undefined && !isAbsolute(mount.source)
+      ? { ...mount, source: join(bundle, mount.source) }
+      : mount,
+  )
+  return {
+    ...spec,
+    mounts,
+    linux: { ...linux, resources: { ...linux.resources, devices } },
+  }
+}
+
+const isBind = ({ type, options }: { type?: string; options?: string[] }): boolean =>
+  type === 'bind' || (options ?? []).some((option) => option === 'bind' || option === 'rbind')

@@ -1,0 +1,175 @@
+/** `create` and `run`: from a bundle to a process, and for `run` to its end. */
+import { EngineError, messageOf } from '../../base/errors.ts'
+import { timestamp } from '../../base/time.ts'
+import type { Cgroup } from '../../cgroup/cgroup.ts'
+import { close } from '../../kernel/descriptors.ffi.ts'
+import { becomeSubreaper } from '../../kernel/process.ffi.ts'
+import type { OciSpec } from '../../spec/oci.ts'
+import { type CreatedProcess, createContainer } from '../create.ts'
+import { runHooksOnward, stateOf } from '../hooks.ts'
+import { loadSeccomp } from '../load-seccomp.ts'
+import type { CreateRequest } from '../request.ts'
+import { validate } from '../validate.ts'
+import { completed, enterBundle, readSpec, rootOf } from './bundle.ts'
+import { processStat } from './container-status.ts'
+import type { Containers } from './containers.ts'
+import { destroy } from './delete-container.ts'
+import type { ParsedFlags } from './flags.ts'
+import { checkTerminal, ProcessStart, type StartOptions, startOptions, withActivation } from './process-start.ts'
+import { type CgroupRecord, type ContainerRecord, checkId } from './state-store.ts'
+
+type Creation = {
+  containers: Containers
+  id: string
+  bundle: string
+  rootfs: string
+  spec: OciSpec
+  cgroup: Cgroup
+  cgroupRecord: CgroupRecord
+  flags: ParsedFlags
+  options: StartOptions
+}
+
+/** Answers the exit code of the command. */
+export function createVerb(containers: Containers, flags: ParsedFlags): number {
+  using cleanup = new DisposableStack()
+  const creation = prepare(containers, flags, true)
+  const { id } = creation
+  cleanup.defer(reserve(creation))
+  const gate = cleanup.adopt(containers.store.openGate(id), close)
+  using start = new ProcessStart(creation.spec.process!, creation.options, containers.log)
+  const process = makeProcess(creation, start, gate)
+  try {
+    start.created(process)
+    containers.store.save(recordOf(creation, process.pid))
+    start.writePidFile(process.pid)
+  } catch (error) {
+    process.abandon()
+    creation.cgroup.remove()
+    throw error
+  }
+  process.leaveWaiting()
+  // The container stays: only what is this process's own is given back.
+  cleanup.move()
+  return 0
+}
+
+export function runVerb(containers: Containers, flags: ParsedFlags): number {
+  using cleanup = new DisposableStack()
+  const creation = prepare(containers, flags, flags.is('detach'))
+  cleanup.defer(reserve(creation))
+  using start = new ProcessStart(creation.spec.process!, creation.options, containers.log)
+  if (!flags.is('no-subreaper')) becomeSubreaper()
+  const process = makeProcess(creation, start, undefined)
+  const record = recordOf(creation, process.pid)
+  try {
+    start.created(process)
+    containers.store.save(record)
+  } catch (error) {
+    process.abandon()
+    creation.cgroup.remove()
+    throw error
+  }
+  letGo(creation, process)
+  start.writePidFile(process.pid)
+  const state = { ...stateOf(record), status: 'running' as const, pid: record.pid }
+  const warn = (sentence: string): void => containers.log.warn(sentence)
+  runHooksOnward('poststart', record.spec.hooks, state, { directory: record.bundle, warn })
+  cleanup.move()
+  if (creation.options.detached) return 0
+  const end = (): void => {
+    if (!flags.is('keep')) destroy(containers, record)
+  }
+  return start.follow(process, end)
+}
+
+function letGo({ cgroup }: Creation, process: CreatedProcess): void {
+  try {
+    process.start()
+  } catch (error) {
+    cgroup.kill(killPatience)
+    cgroup.remove()
+    throw failedToStart(error)
+  }
+}
+
+/** Milliseconds that the processes of a container may take to die. */
+const killPatience = 10_000
+
+/** Everything that can be wrong is found here, before anything is changed. */
+function prepare(containers: Containers, flags: ParsedFlags, detached: boolean): Creation {
+  const { settings } = containers
+  const id = checkId(flags.args[0])
+  const options = startOptions(flags, { detached, inherited: settings.inherited, activated: true })
+  const bundle = enterBundle(flags.text('bundle'))
+  const given = readSpec(bundle)
+  const rootfs = rootOf(given, bundle)
+  checkTerminal(given.process?.terminal === true, options)
+  validate(given)
+  const cgroupRecord = containers.chooseGroup(id, given)
+  const cgroup = containers.group(cgroupRecord)
+  const spec = completed(given, bundle)
+  return {
+    containers,
+    id,
+    bundle,
+    rootfs,
+    spec: { ...spec, process: withActivation(spec.process!, options) },
+    cgroup,
+    cgroupRecord,
+    flags,
+    options,
+  }
+}
+
+/** Takes the identifier; the returned function gives it back. */
+function reserve({ containers, id, cgroupRecord }: Creation): () => void {
+  containers.store.reserve(id, { cgroup: cgroupRecord })
+  return () => containers.store.forget(id)
+}
+
+function makeProcess(creation: Creation, start: ProcessStart, gate: number | undefined): CreatedProcess {
+  const { containers, id, bundle, spec, cgroup, flags, options } = creation
+  const { log } = containers
+  const request: CreateRequest = {
+    id,
+    spec,
+    bundle,
+    rootMounts: [],
+    cgroup,
+    loadSeccomp,
+    supervised: false,
+    warn: (sentence) => log.warn(sentence),
+    preserved: options.preserved,
+    ...(start.streams === undefined ? {} : { streams: start.streams }),
+    ...(gate === undefined ? {} : { gate }),
+    ...(flags.is('no-new-keyring') ? {} : { keyring: `_ses.${id}` }),
+    ...(flags.is('no-pivot') ? { noPivot: true } : {}),
+  }
+  try {
+    log.debug('nsexec container setup: forking the container’s process')
+    const process = createContainer(request)
+    log.debug(`child process in init(): ${process.pid}`)
+    for (const [name, milliseconds] of process.steps) log.debug(`init: ${name}: ${milliseconds.toFixed(2)} ms`)
+    log.debug('init: closing the pipe to signal completion')
+    return process
+  } catch (error) {
+    throw failedToStart(error)
+  }
+}
+
+const failedToStart = (error: unknown): EngineError =>
+  new EngineError('internal', `unable to start container process: ${messageOf(error)}`, { cause: error })
+
+const recordOf = (creation: Creation, pid: number): ContainerRecord => ({
+  ociVersion: creation.spec.ociVersion,
+  id: creation.id,
+  pid,
+  startTime: processStat(pid)?.startTime ?? '',
+  bundle: creation.bundle,
+  rootfs: creation.rootfs,
+  created: timestamp(),
+  rootless: creation.containers.settings.rootless,
+  cgroup: creation.cgroupRecord,
+  spec: creation.spec,
+})

@@ -1,0 +1,40 @@
+/** `start`: lets the program of a created container go. */
+import { EngineError } from '../../base/errors.ts'
+import { close } from '../../kernel/descriptors.ffi.ts'
+import { isErrno } from '../../kernel/libc.ffi.ts'
+import { pidfdOpen } from '../../kernel/process.ffi.ts'
+import { startProcess } from '../create.ts'
+import { runHooksOnward, stateOf } from '../hooks.ts'
+import type { Containers } from './containers.ts'
+import type { ParsedFlags } from './flags.ts'
+
+const refusals = {
+  stopped: 'cannot start a container that has stopped',
+  running: 'cannot start an already running container',
+  paused: 'cannot start a container in the paused state',
+} as const
+
+export function startVerb(containers: Containers, flags: ParsedFlags): number {
+  const { record, status } = containers.find(flags.args[0])
+  if (status !== 'created') throw new EngineError('conflict', refusals[status])
+  const warn = (sentence: string): void => containers.log.warn(sentence)
+  const pidfd = pidfdOpen(record.pid)
+  startProcess(
+    { pid: record.pid, pidfd, sync: enterGate(containers, record.id) },
+    { id: record.id, bundle: record.bundle, spec: record.spec, status: 'creating', warn },
+  )
+  close(pidfd)
+  containers.store.closeGate(record.id)
+  const state = { ...stateOf(record), status: 'running' as const, pid: record.pid }
+  runHooksOnward('poststart', record.spec.hooks, state, { directory: record.bundle, warn })
+  return 0
+}
+
+function enterGate(containers: Containers, id: string): number {
+  try {
+    return containers.store.enterGate(id)
+  } catch (error) {
+    if (isErrno(error, 'ECONNREFUSED', 'ENOENT')) throw new EngineError('conflict', refusals.running, { cause: error })
+    throw error
+  }
+}
