@@ -12,8 +12,10 @@ const version = '4.139.1'
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'drydock')
 const home = join(cache, `code-server-${version}`)
 
-/** The server's own entry, without code-server's login and proxy around it: it starts in a third of a second. */
-export const serverMain = join(home, 'node_modules', 'code-server', 'lib', 'vscode', 'out', 'server-main.js')
+/** Within a tree of it. The server's own entry, without code-server's login and proxy around it: it starts in a third of a second. */
+const entry = join('node_modules', 'code-server', 'lib', 'vscode', 'out', 'server-main.js')
+export const serverTree = home
+export const serverMain = join(home, entry)
 
 function quietly(command, args, cwd, log) {
   return new Promise((settle, fail) => {
@@ -68,14 +70,15 @@ export async function ensureCodeServer(log = console.log) {
 
 /**
  * Starts the server on a free port of 127.0.0.1 in a process group of its own. Answers the child and its address once
- * it listens; rejects with its output when it ends before.
+ * it listens; rejects with its output when it ends before. With `user` (uid, gid, and where that user can read a Node
+ * and the server's tree) it runs as somebody else than this process.
  */
-export function startServer({ dataDirectory, extensionsDirectory, env = {}, args = [], port = 0, secret }) {
+export function startServer({ dataDirectory, extensionsDirectory, env = {}, args = [], port = 0, secret, user }) {
   const access = secret === undefined ? ['--without-connection-token'] : ['--connection-token', secret]
   const child = spawn(
-    findNode('22.15'),
+    user === undefined ? findNode('22.15') : user.node,
     [
-      serverMain,
+      user === undefined ? serverMain : join(user.tree, entry),
       ...['--host', '127.0.0.1', '--port', String(port), ...access, '--accept-server-license-terms'],
       ...['--server-data-dir', dataDirectory, '--extensions-dir', extensionsDirectory],
       ...['--telemetry-level', 'off', ...args],
@@ -83,6 +86,7 @@ export function startServer({ dataDirectory, extensionsDirectory, env = {}, args
     {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
       env: { ...process.env, EXTENSIONS_GALLERY: '{"serviceUrl":""}', VSCODE_IPC_HOOK_CLI: '', ...env },
     },
   )

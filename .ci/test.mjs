@@ -27,6 +27,7 @@ const programs = {
   'aarch64-linux-gnu-as': 'binutils-aarch64-linux-gnu',
   'qemu-aarch64-static': 'qemu-user-static',
   python3: 'python3',
+  sudo: 'sudo',
 }
 
 const suites = ['unit', 'kernel', 'conformance', 'engine', 'clients', 'extension']

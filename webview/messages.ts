@@ -3,8 +3,19 @@
 export const tabs = ['overview', 'limits', 'namespaces', 'trace'] as const
 export type Tab = (typeof tabs)[number]
 
-export type Action = 'start' | 'stop' | 'restart' | 'shell' | 'logs' | 'inspect' | 'browse'
-export const actions: readonly Action[] = ['start', 'stop', 'restart', 'shell', 'logs', 'inspect', 'browse']
+export const actions = [
+  'start',
+  'stop',
+  'restart',
+  'pause',
+  'unpause',
+  'shell',
+  'logs',
+  'inspect',
+  'browse',
+  'remove',
+] as const
+export type Action = (typeof actions)[number]
 
 export type Overview = {
   id: string
@@ -12,6 +23,8 @@ export type Overview = {
   /** In words: running, exited with code 1 … */
   state: string
   running: boolean
+  /** It runs, and is frozen. */
+  paused: boolean
   published: boolean
   facts: { name: string; value: string }[]
   environment: { name: string; value: string }[]

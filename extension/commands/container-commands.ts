@@ -53,15 +53,20 @@ export const containerCommands: Record<string, Command> = {
 
 async function remove(face: Face, clicked: Clicked): Promise<void> {
   const containers = await chooseContainers(face, clicked, 'Remove Container')
+  if (containers.length === 0) return
   const running = containers.filter(isRunning)
-  if (running.length > 0) {
-    const question = `Remove ${counted(containers.length, 'container')}?`
-    const names = running.map(nameOf).join(', ')
-    if (!(await confirm(question, `${names} is running and will be killed. Its files are removed with it.`, 'Remove')))
-      return
-  }
+  const one = containers.length === 1 ? nameOf(containers[0]!) : undefined
+  const question = `Remove ${one ?? counted(containers.length, 'container')}?`
+  if (!(await confirm(question, removalDetail(containers.map(nameOf), running.map(nameOf)), 'Remove'))) return
   const client = await face.client()
   await forAll(containers, (container) => client.containers.remove(container.Id, running.includes(container)))
+}
+
+function removalDetail(names: readonly string[], running: readonly string[]): string {
+  const several = names.length > 1
+  const files = `What was written in ${several ? 'them' : 'it'}, outside of volumes and folders of this machine, is lost.`
+  if (running.length === 0) return several ? `${names.join(', ')}\n${files}` : files
+  return `${running.join(', ')} ${running.length > 1 ? 'are' : 'is'} running and will be killed. ${files}`
 }
 
 async function shell(face: Face, clicked: Clicked): Promise<void> {

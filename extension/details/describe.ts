@@ -1,7 +1,7 @@
-import type { ContainerInspect } from '../../engine/api/contract/docker.ts'
+import type { ContainerInspect, Health } from '../../engine/api/contract/docker.ts'
 import type { NamespaceList, TraceSpan } from '../../engine/api/contract/drydock.ts'
 import type { NamespaceRow, Overview, SpanRow } from '../../webview/messages.ts'
-import { shortId } from '../engine-client/format.ts'
+import { counted, shortId } from '../engine-client/format.ts'
 import { namespaceMeaning } from '../views/system-nodes.ts'
 import { limitTexts } from './limits-request.ts'
 
@@ -16,6 +16,7 @@ export function overviewOf(inspect: ContainerInspect): Overview {
     name: inspect.Name.replace(/^\//, ''),
     state: stateWords(inspect),
     running: inspect.State.Running,
+    paused: inspect.State.Paused,
     published: portsOf(inspect).length > 0,
     facts: factsOf(inspect).map(([name, value]) => ({ name, value })),
     environment: (inspect.Config.Env ?? []).map((pair) => {
@@ -53,6 +54,8 @@ function factsOf(inspect: ContainerInspect): [string, string][] {
     ['Ports', portsOf(inspect).join(', ')],
     ['Networks', networks.map(([name, end]) => (end.IPAddress ? `${name} (${end.IPAddress})` : name)).join(', ')],
     ['Restart policy', HostConfig.RestartPolicy?.Name],
+    ['Health', healthWords(State.Health)],
+    ['Last probe', lastProbe(State.Health)],
     ['Restarts', inspect.RestartCount > 0 ? String(inspect.RestartCount) : undefined],
   ]
   return facts.filter((fact): fact is [string, string] => Boolean(fact[1]))
@@ -63,8 +66,22 @@ const portsOf = (inspect: ContainerInspect): string[] =>
     (bindings ?? []).map((binding) => `${binding.HostIp || '*'}:${binding.HostPort} → ${inside}`),
   )
 
+/** None where the container has no health check. */
+function healthWords(health: Health | undefined): string | undefined {
+  if (health === undefined || health.FailingStreak === 0) return health?.Status
+  return `${health.Status}, ${counted(health.FailingStreak, 'failure')} in a row`
+}
+
+function lastProbe(health: Health | undefined): string | undefined {
+  const last = health?.Log?.at(-1)
+  if (last === undefined) return undefined
+  const said = last.Output.trim()
+  return [`${moment(last.End)}, exit code ${last.ExitCode}`, ...(said === '' ? [] : [said])].join(': ')
+}
+
 function stateWords({ State }: ContainerInspect): string {
   if (State.Paused) return 'paused'
+  if (State.Running && State.Health) return `${State.Status}, ${State.Health.Status}`
   if (State.Running || State.Status === 'created') return State.Status
   const why = State.OOMKilled ? ', out of memory' : ''
   return `${State.Status} with code ${State.ExitCode}${why}${State.Error ? `: ${State.Error}` : ''}`

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode'
 import type { EngineClient } from '../engine-client/client.ts'
-import { isAbort } from '../engine-client/errors.ts'
+import { isAbort, messageOf } from '../engine-client/errors.ts'
 import { PullProgress } from './pull-progress.ts'
 
 /** Pulls with a progress that can be cancelled; throws CancellationError then. */
@@ -14,7 +14,7 @@ export async function pullImage(client: EngineClient, reference: string): Promis
       for await (const line of client.store.pull(reference, abort.signal)) progress.report(sum.push(line))
     } catch (error) {
       if (cancelled.isCancellationRequested || isAbort(error)) throw new vscode.CancellationError()
-      throw error
+      throw new Error(`${reference} could not be pulled: ${messageOf(error)}`, { cause: error })
     } finally {
       listening.dispose()
     }

@@ -59,27 +59,46 @@ function projectNode(project: string, members: ContainerSummary[]): TreeNode {
 
 function containerNode(container: ContainerSummary): TreeNode {
   const name = nameOf(container)
-  const look = looks[container.State] ?? { icon: 'question', words: container.State }
+  const health = healthOf(container)
+  const look = lookOf(container, health)
   const ports = publishedPorts(container)
+  const reached = ports.map((port) => port.PublicPort)
   return {
     id: `container:${container.Id}`,
     label: name,
-    description: [container.Image, lasting(container)].filter((part) => part !== '').join(' · '),
+    description: [container.Image, lasting(container, health), reached.map((port) => `:${port}`).join(' ')]
+      .filter((part) => part !== '')
+      .join(' · '),
     tooltip: tooltipOf(container, name, ports),
     icon: look.icon,
     ...(look.color ? { color: look.color } : {}),
-    spoken: `container ${name}, ${look.words}, image ${container.Image}${ports.length > 0 ? `, port ${ports.map((port) => port.PublicPort).join(' and ')}` : ''}`,
+    spoken: [
+      `container ${name}`,
+      look.words,
+      ...(health === '' ? [] : [health]),
+      `image ${container.Image}`,
+      ...(reached.length === 0 ? [] : [`port ${reached.join(' and ')}`]),
+    ].join(', '),
     context: `container:${container.State}${ports.length > 0 ? ':ports' : ''}`,
     subject: { kind: 'container', container },
     command: { id: 'drydock.container.details', title: 'Show Details', arguments: [container.Id] },
   }
 }
 
+/** What its probes say: healthy, unhealthy, health: starting; empty where there are none. */
+const healthOf = ({ Status }: ContainerSummary): string =>
+  /\((healthy|unhealthy|health: starting)\)/.exec(Status)?.[1] ?? ''
+
+/** One that is not well is to be seen without reading. */
+function lookOf({ State }: ContainerSummary, health: string): { icon: string; color?: string; words: string } {
+  const look = looks[State] ?? { icon: 'question', words: State }
+  return health === 'unhealthy' ? { ...look, icon: 'warning', color: 'list.warningForeground' } : look
+}
+
 /** What of the state does not grow old while nothing happens: no "Up 2 minutes", since nobody would count on. */
-function lasting({ State, Status }: ContainerSummary): string {
+function lasting({ State, Status }: ContainerSummary, health: string): string {
   if (State === 'exited') return /^Exited \(-?\d+\)/.exec(Status)?.[0].toLowerCase() ?? State
-  const health = /\((healthy|unhealthy|health: starting)\)/.exec(Status)?.[1]
-  return [State === 'running' ? '' : State, health ?? ''].filter((part) => part !== '').join(', ')
+  return [State === 'running' ? '' : State, health].filter((part) => part !== '').join(', ')
 }
 
 function tooltipOf(container: ContainerSummary, name: string, ports: Port[]): string {

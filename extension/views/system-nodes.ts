@@ -99,14 +99,22 @@ function namespaceNode(namespace: NamespaceInfo): TreeNode {
   }
 }
 
-const memberNode = (parent: string, member: NamespaceMember): TreeNode =>
-  leaf(
+/** A click shows whose it is. */
+const detailsOf = (containerId: string | null): Pick<TreeNode, 'command'> =>
+  containerId === null
+    ? {}
+    : { command: { id: 'drydock.container.details', title: 'Show Details', arguments: [containerId] } }
+
+const memberNode = (parent: string, member: NamespaceMember): TreeNode => ({
+  ...leaf(
     `${parent}:${member.Pid}`,
     member.Command,
     [String(member.Pid), member.ContainerName].filter(Boolean).join(' · '),
     'symbol-event',
     `process ${member.Pid}, ${member.Command}${member.ContainerName ? `, container ${member.ContainerName}` : ''}`,
-  )
+  ),
+  ...detailsOf(member.ContainerId),
+})
 
 export function cgroupsNode(tree: CgroupTree): TreeNode {
   return {
@@ -131,6 +139,7 @@ function cgroupNode(group: CgroupNode, parentPath: string): TreeNode {
     icon: group.ContainerId === null ? 'list-tree' : 'package',
     spoken: `control group ${group.ContainerName ?? group.Path}, ${words.join(', ')}`,
     context: 'cgroup',
+    ...detailsOf(group.ContainerId),
     expanded: parentPath === '',
     ...(group.Children.length > 0 ? { children: group.Children.map((child) => cgroupNode(child, group.Path)) } : {}),
   }

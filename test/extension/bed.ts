@@ -2,11 +2,20 @@
  * A real VS Code with the built extension in it: its server with directories of its own, and Chromium as its window.
  * Everything of one bed lies under one temporary directory and is gone with it.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Browser, chromium, type FrameLocator, type Page } from 'playwright-core'
-import { ensureCodeServer, type Server, startServer, stopServer } from '../../.ci/code-server.mjs'
+import { ensureCodeServer, type Server, type ServerUser, startServer, stopServer } from '../../.ci/code-server.mjs'
 
 const projectRoot = resolve(import.meta.dirname, '..', '..')
 const screenshots = join(projectRoot, 'test-results')
@@ -59,6 +68,10 @@ export type BedOptions = {
   /** Added to the address, for extension tests (see in-host.ts). */
   payload?: readonly (readonly [string, string])[]
   colorScheme?: 'light' | 'dark'
+  /** Whose server it is; default: that of whoever runs the test. */
+  user?: ServerUser
+  /** VS Code asks whether the folder is trusted. */
+  asksForTrust?: boolean
   /** Runs before the window loads. */
   prepare?: (page: Page) => Promise<void>
 }
@@ -153,6 +166,12 @@ export class Bed implements AsyncDisposable {
     }
   }
 
+  /** Into the visible terminal. */
+  async type(text: string): Promise<void> {
+    await this.page.locator('.terminal-wrapper.active .xterm-helper-textarea').focus()
+    await this.page.keyboard.type(text)
+  }
+
   /** What the visible terminal shows, lines joined by newlines. */
   async terminalText(): Promise<string> {
     const rows = this.page.locator('.terminal-wrapper.active .xterm-rows > div')
@@ -197,9 +216,17 @@ async function serve(directory: string, options: BedOptions): Promise<Server> {
   if (!packed && options.payload === undefined)
     symlinkSync(extension, join(extensionsDirectory, 'drydock.drydock-0.1.0'))
   const install = packed ? ['--install-extension', extension, '--start-server'] : []
-  const args = [...install, '--disable-workspace-trust', ...(options.serverArgs ?? [])]
-  return startServer({ dataDirectory, extensionsDirectory, args, env: { HOME: home, ...options.env } })
+  const trust = options.asksForTrust === true ? [] : ['--disable-workspace-trust']
+  const args = [...install, ...trust, ...(options.serverArgs ?? [])]
+  const { user } = options
+  if (user !== undefined)
+    for (const path of [directory, ...everythingIn(directory)]) lchownSync(path, user.uid, user.gid)
+  const whose = user === undefined ? {} : { user }
+  return startServer({ dataDirectory, extensionsDirectory, args, env: { HOME: home, ...options.env }, ...whose })
 }
+
+const everythingIn = (directory: string): string[] =>
+  readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) => join(directory, name))
 
 function launch(): Promise<Browser> {
   const executablePath = browsers.find((path) => existsSync(path))

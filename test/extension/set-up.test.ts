@@ -4,17 +4,14 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { noEngine } from '../engine/engine.ts'
 import { Bed, noBed } from './bed.ts'
+import { command, engineProcesses, places, purge, taken } from './installed-engine.ts'
 
-const command = '/usr/local/bin/drydock'
-const places = ['/opt/drydock', '/var/lib/drydock', '/run/drydock', command]
-const here = places.filter((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined)
-const taken = here.length > 0 && `an engine is installed on this machine: ${here.join(', ')}`
 const skip = noEngine || noBed() || taken
 
 /** The installed engine's own command line. */
@@ -23,23 +20,6 @@ function drydock(...words: string[]): string {
   assert.equal(status, 0, `drydock ${words.join(' ')}: ${error ?? stderr}`)
   return stdout.trim()
 }
-
-function purge(): void {
-  const main = resolve(import.meta.dirname, '../../dist/engine/main.js')
-  const words = [main, 'setup', 'uninstall', '--purge']
-  const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 120_000 })
-  assert.equal(status, 0, stderr)
-}
-
-/** Processes that run from the place of the engine. */
-const processes = (): string[] =>
-  readdirSync('/proc').filter((name) => {
-    try {
-      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/cmdline`, 'utf8').includes('/opt/drydock/')
-    } catch {
-      return false
-    }
-  })
 
 test('set up, stop, start and uninstall the engine', { skip, timeout: 240_000 }, async () => {
   await using cleanup = new AsyncDisposableStack()
@@ -77,5 +57,5 @@ test('set up, stop, start and uninstall the engine', { skip, timeout: 240_000 },
     places.filter((path) => existsSync(path)),
     [],
   )
-  assert.deepEqual(processes(), [])
+  assert.deepEqual(engineProcesses(), [])
 })

@@ -4,10 +4,16 @@ import { join, resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '..', '..')
 
-/** Without its engine nothing can be installed on this machine, also when the test runs as root. */
-export function extensionWithoutEngine(directory: string): string {
+const withoutEngine = ['package.json', 'dist/extension', 'dist/webview', 'extension/media']
+
+function copied(directory: string, names: readonly string[]): string {
   const copy = join(directory, 'extension')
-  for (const name of ['package.json', 'dist/extension', 'dist/webview', 'extension/media'])
-    cpSync(join(root, name), join(copy, name), { recursive: true })
+  for (const name of names) cpSync(join(root, name), join(copy, name), { recursive: true })
   return copy
 }
+
+/** Without its engine nothing can be installed on this machine, also when the test runs as root. */
+export const extensionWithoutEngine = (directory: string): string => copied(directory, withoutEngine)
+
+/** Where somebody else can read it, too. */
+export const wholeExtension = (directory: string): string => copied(directory, [...withoutEngine, 'dist/engine'])

@@ -110,7 +110,7 @@ export class Chart {
       const average = values.reduce((sum, value) => sum + value, 0) / values.length
       const shown = [now, values.length > 0 ? average : undefined, values.length > 0 ? Math.max(...values) : undefined]
       return [
-        line.label,
+        element('span', {}, ...(lines.length > 1 ? [swatch(line)] : []), line.label),
         ...shown.map((value) => (value === undefined ? '–' : format(value))),
         limitText(bound, now, format),
       ]
@@ -118,6 +118,13 @@ export class Chart {
     const columns = ['series', 'now', 'average', 'highest', ...(limit ? ['limit'] : [])]
     return table(`${title}, last five minutes`, columns, limit ? rows : rows.map((row) => row.slice(0, 4)))
   }
+}
+
+/** The colour that a line is drawn in, where there are several. */
+function swatch(line: Line): HTMLElement {
+  const drawn = element('span', { class: 'swatch', 'aria-hidden': 'true' })
+  drawn.style.background = `var(${line.color})`
+  return drawn
 }
 
 /** Seconds since the epoch as the reader's time of day. */

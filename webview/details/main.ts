@@ -27,12 +27,15 @@ const bar = new TabBar((tab: Tab) => {
 
 const buttons: readonly { action: Action; label: string; shown: (overview: Overview) => boolean }[] = [
   { action: 'start', label: 'Start', shown: (overview) => !overview.running },
-  { action: 'shell', label: 'Shell', shown: (overview) => overview.running },
+  { action: 'shell', label: 'Shell', shown: (overview) => overview.running && !overview.paused },
+  { action: 'unpause', label: 'Unpause', shown: (overview) => overview.paused },
   { action: 'stop', label: 'Stop', shown: (overview) => overview.running },
   { action: 'restart', label: 'Restart', shown: (overview) => overview.running },
+  { action: 'pause', label: 'Pause', shown: (overview) => overview.running && !overview.paused },
   { action: 'browse', label: 'Open in Browser', shown: (overview) => overview.running && overview.published },
   { action: 'logs', label: 'Log', shown: () => true },
   { action: 'inspect', label: 'Inspect', shown: () => true },
+  { action: 'remove', label: 'Remove', shown: (overview) => !overview.running },
 ]
 const buttonOf = new Map(
   buttons.map(({ action, label }) => [

@@ -139,7 +139,7 @@ test('only messages of the page are taken from the page', () => {
     'x',
     {},
     { type: 'tab', tab: 'x' },
-    { type: 'action', action: 'remove' },
+    { type: 'action', action: 'format-disk' },
     { type: 'set-limits', limits: { memory: 1, cpus: '', pids: '' } },
     { type: 'set-limits', limits: { ...none, memory: 'x'.repeat(300) } },
   ])

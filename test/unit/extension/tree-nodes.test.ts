@@ -38,6 +38,8 @@ test('a container keeps its id in the tree whatever happens to it, and says its 
   assert.deepEqual([running?.description, exited?.description], ['nginx', 'nginx · exited (1)'])
   const checked = containerNodes([container({ Status: 'Up 2 minutes (unhealthy)' })])[0]
   assert.equal(checked?.description, 'nginx · unhealthy')
+  assert.equal(checked?.spoken, 'container web, running, unhealthy, image nginx')
+  assert.deepEqual([checked?.id, checked?.icon], [running?.id, 'warning'])
   assert.notEqual(running?.icon, exited?.icon)
 })
 
@@ -54,6 +56,7 @@ test('a published port is told once, although IPv4 and IPv6 have one each', () =
   ])[0]
   assert.equal(node?.context, 'container:running:ports')
   assert.match(node?.spoken ?? '', /, port 8080$/)
+  assert.equal(node?.description, 'nginx · :8080')
 })
 
 test('running ones stand first, then names; compose projects together', () => {
