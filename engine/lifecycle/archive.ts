@@ -1,5 +1,5 @@
 /** docker cp and docker export; wire facts 106–110. */
-import { closeSync, openSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
 import { EngineError, isKind } from '../base/errors.ts'
@@ -10,7 +10,8 @@ import {
   readArchive as readPath,
   statPath as statOf,
 } from '../images/container-archive.ts'
-import { openDirectory } from '../kernel/paths.ffi.ts'
+import { openDirectory, openFlags, resolveFlags, tryOpenAt } from '../kernel/paths.ffi.ts'
+import { openView, type View, type ViewBind } from '../snapshots/view.ts'
 import type { Container, MountPoint } from './container.ts'
 import type { PathStat } from './containers.ts'
 import { announce, type Engine } from './engine.ts'
@@ -31,15 +32,39 @@ function mountOf({ mounts }: Container, path: string): MountPoint | undefined {
 }
 
 /**
- * A running container is seen as its processes see it. Of a stopped one nothing is mounted: a path in a volume is
- * looked for in the volume, any other in the snapshot.
+ * A running container is seen as its processes see it; of a stopped one its snapshot with its volumes in it, so that
+ * links lead where they would lead a process. One that never ran may have no place for a volume yet: then a path in
+ * the volume is looked for there.
  */
 function place(engine: Engine, container: Container, path: string): Place {
   const mount = mountOf(container, path)
   if (hasProcess(container.run.state)) return { root: openRootfs(engine, container), path, mount }
   const nameFile = mount === undefined ? nameFileAt(container, path) : undefined
   if (nameFile !== undefined) return { root: openNames(nameFile), path: `/${posix.basename(nameFile)}`, mount }
-  if (mount === undefined || !isDirectory(mount.Source)) return { root: openRootfs(engine, container), path, mount }
+  using held = new DisposableStack()
+  const root = held.use(openView(engine.snapshotter.mounts(container.id), { binds: bindsOf(container) }))
+  if (mount === undefined || !isDirectory(mount.Source) || isThere(root, mount.Destination)) {
+    held.move()
+    return { root, path, mount }
+  }
+  return inMount(mount, path)
+}
+
+/** Outer ones first, as they are mounted at a start. */
+const bindsOf = ({ mounts }: Container): ViewBind[] =>
+  mounts
+    .filter(({ Type, Source }) => (Type === 'bind' || Type === 'volume') && existsSync(Source))
+    .toSorted((a, b) => a.Destination.length - b.Destination.length)
+    .map(({ Source, Destination, RW }) => ({ source: Source, target: Destination, readOnly: !RW }))
+
+function isThere(view: View, path: string): boolean {
+  const found = tryOpenAt(view.fd, path, { flags: openFlags.O_PATH, resolve: resolveFlags.RESOLVE_IN_ROOT })
+  if (found < 0) return false
+  closeSync(found)
+  return true
+}
+
+function inMount(mount: MountPoint, path: string): Place {
   const fd = openDirectory(mount.Source)
   const rest = posix.resolve('/', path).slice(mount.Destination.length)
   const root = { fd, [Symbol.dispose]: () => closeSync(fd) }

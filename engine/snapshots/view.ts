@@ -17,7 +17,7 @@ import {
   setMountAttributes,
   unmount,
 } from '../kernel/mount.ffi.ts'
-import { openAt, openDirectory, openFlags, resolveFlags } from '../kernel/paths.ffi.ts'
+import { openAt, openDirectory, openFlags, resolveFlags, tryOpenAt } from '../kernel/paths.ffi.ts'
 import type { OverlayMount } from './snapshotter.ts'
 
 export class View implements Disposable {
@@ -48,24 +48,32 @@ const insideRoot = resolveFlags.RESOLVE_IN_ROOT | resolveFlags.RESOLVE_NO_MAGICL
 const attributes =
   mountAttributes.MOUNT_ATTR_NOSUID | mountAttributes.MOUNT_ATTR_NODEV | mountAttributes.MOUNT_ATTR_NOEXEC
 
+/** A directory or file of the machine that is to be seen in a view, with what is mounted below it. */
+export type ViewBind = { readonly source: string; readonly target: string; readonly readOnly: boolean }
+
+export type ViewOptions = {
+  /** Outer ones first. One whose target is not there is left out. */
+  binds?: readonly ViewBind[]
+  /** Where kernels before 6.15 need a name for a moment. */
+  scratch?: string
+}
+
 /**
  * Mounts the parts, `/` first, the others on their targets inside it. With an upper directory the view can be written;
  * nobody else may have the snapshot mounted then.
- *
- * @param scratch where kernels before 6.15 need a name for a moment
  */
-export function openView(mounts: readonly OverlayMount[], scratch = '/run'): View {
+export function openView(mounts: readonly OverlayMount[], { binds = [], scratch = '/run' }: ViewOptions = {}): View {
   try {
-    return openDetached(mounts)
+    return openDetached(mounts, binds)
   } catch (error) {
     // Without `lowerdir+` (Linux 6.5), or without mounts on detached mounts (6.15).
     if (!isErrno(error, 'EINVAL', 'ENOSYS')) throw error
-    return openThroughName(mounts, scratch)
+    return openThroughName(mounts, scratch, binds)
   }
 }
 
 /** Of descriptors alone. */
-export function openDetached(mounts: readonly OverlayMount[]): View {
+export function openDetached(mounts: readonly OverlayMount[], binds: readonly ViewBind[] = []): View {
   using stack = new DisposableStack()
   const [first, ...parts] = mounts
   const root = stack.adopt(overlay(first!), closeSync)
@@ -75,8 +83,23 @@ export function openDetached(mounts: readonly OverlayMount[]): View {
     const target = held.adopt(openAt(root, part.target, { flags: targetFlags, resolve: insideRoot }), closeSync)
     attachMount(mounted, target)
   }
+  for (const bind of binds) attachBind(root, bind)
   stack.move()
   return new View(root)
+}
+
+function attachBind(root: number, { source, target, readOnly: closed }: ViewBind): void {
+  const at = tryOpenAt(root, target, { flags: openFlags.O_PATH, resolve: insideRoot })
+  if (at < 0) return
+  using held = new DisposableStack()
+  held.adopt(at, closeSync)
+  const tree = held.adopt(cloneTree(source, { recursive: true }), closeSync)
+  setMountAttributes(tree, {
+    set: attributes | (closed ? mountAttributes.MOUNT_ATTR_RDONLY : 0),
+    recursive: true,
+    propagation: mountFlags.MS_PRIVATE,
+  })
+  attachMount(tree, at)
 }
 
 const targetFlags = openFlags.O_PATH | openFlags.O_DIRECTORY
@@ -111,7 +134,11 @@ function plain(directory: string): number {
  * On a directory of its own in `scratch`, copied to a detached tree and taken away at once: no other code of this
  * process runs in between. What a kill leaves there is gone with the next start of the machine.
  */
-export function openThroughName(mounts: readonly OverlayMount[], scratch: string): View {
+export function openThroughName(
+  mounts: readonly OverlayMount[],
+  scratch: string,
+  binds: readonly ViewBind[] = [],
+): View {
   using stack = new DisposableStack()
   mkdirSync(scratch, { recursive: true })
   const place = stack.adopt(mkdtempSync(join(scratch, 'view-')), rmdirSync)
@@ -123,6 +150,10 @@ export function openThroughName(mounts: readonly OverlayMount[], scratch: string
     mountOverlay(part, place)
     // The parts inside go with the root.
     if (part.target === '/') stack.defer(() => unmount(place, { lazy: true }))
+  }
+  if (binds.length > 0) {
+    const root = stack.adopt(openDirectory(place), closeSync)
+    for (const bind of binds) attachBind(root, bind)
   }
   return new View(cloneTree(place, { recursive: true }))
 }

@@ -61,7 +61,12 @@ export function supervisors(engine: TestEngine): number[] {
 /** Control groups of these containers, in any hierarchy. */
 export function groupsOf(ids: Iterable<string>): string[] {
   const roots = ['/sys/fs/cgroup', ...names('/sys/fs/cgroup').map((name) => join('/sys/fs/cgroup', name))]
-  return [...ids].flatMap((id) => roots.map((root) => join(root, 'drydock', id)).filter((path) => existsSync(path)))
+  const parents = roots.flatMap((root) =>
+    names(root)
+      .filter((name) => name === 'drydock' || name.startsWith('drydock-'))
+      .map((name) => join(root, name)),
+  )
+  return [...ids].flatMap((id) => parents.map((parent) => join(parent, id)).filter((path) => existsSync(path)))
 }
 
 /** Reads until it is as wanted: trees are deleted in the background, and a killed process takes its time to go. */

@@ -81,6 +81,7 @@ test('set up with a password, run a folder, take it away again', { skip, timeout
   await bed.screenshot('set-up-password')
   await bed.type(`${password}\n`)
   await engine('engine running')
+  await bed.page.locator('.terminal-wrapper').first().waitFor({ state: 'detached' })
   assert.equal(statSync('/run/drydock/docker.sock').uid, owner.uid)
   for (const path of ['/opt/drydock', '/opt/drydock/current/main.js']) assert.equal(statSync(path).uid, 0, path)
 

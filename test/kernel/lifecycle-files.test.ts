@@ -144,6 +144,19 @@ test('cp out and in, running and stopped, root and volume', { skip }, async () =
   await bed.containers.remove(id, { force: true, volumes: false })
 })
 
+test('cp of a stopped container: links lead into its volumes and out of them', { skip }, async () => {
+  const script =
+    'ln -s /v/deep /srv/in; mkdir /v/deep; echo kept > /v/deep/file; ln -s /srv/own /v/out; echo own > /srv/own'
+  const { id } = await bed.run(script, host({ Binds: ['through:/v'] }))
+  const read = async (path: string) => untar((await bed.containers.readArchive(id, path)).archive)
+  assert.deepEqual(await read('/srv/in/file'), { file: 'kept\n' })
+  assert.equal((await bed.containers.statPath(id, '/v/out')).linkTarget, '/srv/own')
+  const options = { noOverwriteDirNonDir: false, copyUidGid: false }
+  await bed.containers.writeArchive(id, '/srv/in', tar({ more: 'written' }), options)
+  assert.equal(readFileSync(join(bed.volumes.get('through').mountpoint, 'deep/more'), 'utf8'), 'written')
+  await bed.containers.remove(id, { force: true, volumes: false })
+})
+
 test('cp: links are the container’s own, wherever they say they lead', { skip }, async () => {
   const secret = join(bed.base, 'secret')
   writeFileSync(secret, 'of the host')
