@@ -35,6 +35,7 @@ import { ContainerService } from './lifecycle/container-service.ts'
 import { ContainerTable, containerSchema } from './lifecycle/container-table.ts'
 import { bundleDirectory, cgroupPath } from './lifecycle/engine.ts'
 import { EventJournal } from './lifecycle/events.ts'
+import { readSubordinateIds } from './lifecycle/remap-files.ts'
 import { ContainerNetworks } from './network/container-networks.ts'
 import { networkSchema } from './network/network-schema.ts'
 import { ShimClient } from './shim/shim-client.ts'
@@ -49,6 +50,7 @@ type DaemonOptions = {
   user: number
   registryMirror: string[]
   insecureRegistry: string[]
+  usernsRemap?: string
 }
 
 const databaseName = 'engine.db'
@@ -78,6 +80,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
   const { root, execRoot } = options
   const registry = { mirrors: options.registryMirror, insecure: options.insecureRegistry }
   stack.use(lockRoot(root))
+  const idMaps = options.usernsRemap === undefined ? {} : { idMaps: readSubordinateIds(options.usernsRemap) }
   mkdirSync(execRoot, { recursive: true, mode: 0o711 })
   const supervisors = await startSupervisors(spawnerProgram())
   stack.defer(() => supervisors.close())
@@ -101,7 +104,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
   stack.defer(() => networks.close())
   const cgroupParent = parentGroup(instanceOf(root))
   const layers = { database, images, snapshotter, networks, volumes, supervisors, cgroups, cgroupParent, events }
-  const containers: ContainerService = new ContainerService({ ...layers, root, execRoot, report })
+  const containers: ContainerService = new ContainerService({ ...layers, ...idMaps, root, execRoot, report })
   stack.defer(() => containers.close())
   await images.recover()
   await refreshHostImage(images.depot, { machine: '/', store: root })
@@ -115,6 +118,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
     cgroupTree: () => cgroupTree(cgroups, layers.cgroupParent),
     root,
     registry,
+    ...idMaps,
     id: engineId(root),
     startedAt: timestamp(),
   }
@@ -222,6 +226,7 @@ function commandLine(): Command {
     .option('--socket <path>', 'where clients connect', path, usualSocket)
     .option('--user <uid>', 'whom the socket belongs to', uid, 0)
     .option('--registry-mirror <url>', 'asked before Docker Hub; may be given again', mirror, [])
+    .option('--userns-remap <who>', 'containers in user namespaces: default, user[:group] or uid[:gid]')
     .option('--insecure-registry <host>', 'plain HTTP and any certificate will do; may be given again', another, [])
     .action(async (options: DaemonOptions) => {
       await daemon(options)

@@ -5,6 +5,7 @@ import type { Containers } from '../lifecycle/containers.ts'
 import type { EventJournal } from '../lifecycle/events.ts'
 import type { Networks } from '../network/network.ts'
 import type { Supervisors } from '../shim/shim.ts'
+import type { IdMaps } from '../spec/id-maps.ts'
 import type { Span } from '../trace/trace.ts'
 import type { Volumes } from '../volumes/volume.ts'
 import type { CgroupTree, NamespaceInfo } from './contract/drydock.ts'
@@ -25,6 +26,8 @@ export type Engine = {
   readonly namespaces: () => KernelNamespace[]
   /** The groups of this engine, without the names of containers. */
   readonly cgroupTree: () => CgroupTree
+  /** `--userns-remap`: containers are in user namespaces with these maps. */
+  readonly idMaps?: IdMaps
   /** `--registry-mirror` and `--insecure-registry`. */
   readonly registry: { readonly mirrors: readonly string[]; readonly insecure: readonly string[] }
   /** `--root`. */

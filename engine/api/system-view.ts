@@ -84,10 +84,10 @@ function warnings(engine: Engine): string[] {
   return found
 }
 
-function securityOptions(): string[] {
+function securityOptions({ idMaps }: Engine): string[] {
   const options = ['name=seccomp,profile=builtin']
   if (readText('/sys/module/apparmor/parameters/enabled').startsWith('Y')) options.unshift('name=apparmor')
-  return [...options, 'name=cgroupns']
+  return [...options, ...(idMaps === undefined ? [] : ['name=userns']), 'name=cgroupns']
 }
 
 const backing = (root: string): [string, string][] => [
@@ -174,7 +174,7 @@ export function infoView(engine: Engine): Info {
     DockerRootDir: engine.root,
     Name: hostname(),
     ServerVersion: engineVersion,
-    SecurityOptions: securityOptions(),
+    SecurityOptions: securityOptions(engine),
     Warnings: found.length === 0 ? null : found,
     RegistryConfig: registryView(engine.registry),
     DrydockSupervisors: engine.supervisors.mode,

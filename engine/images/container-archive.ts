@@ -27,7 +27,11 @@ import { tarEnd } from './tar-writer.ts'
 import { TreeWriter } from './tree-writer.ts'
 
 /** An open root directory; disposing closes it. */
-export type OpenRoot = Disposable & { readonly fd: number }
+export type OpenRoot = Disposable & {
+  readonly fd: number
+  /** Owners as the archive has them: of a root that is seen from outside of its user namespace. */
+  readonly mapOwner?: (owner: { uid: number; gid: number }) => { uid: number; gid: number }
+}
 
 /** What the header X-Docker-Container-Path-Stat says; `mode` is Go's, `mtime` RFC 3339. */
 export type PathStatus = { name: string; size: number; mode: number; mtime: string; linkTarget: string }
@@ -135,14 +139,16 @@ export function readArchive(root: OpenRoot, path: string, container: string): { 
   const found = stack.use(locate(root.fd, path, container))
   const stat = describe(root.fd, path, found)
   const held = stack.move()
-  const archive = Readable.from(paced(piecesOf(found)), { objectMode: false })
+  const archive = Readable.from(paced(piecesOf(found, root.mapOwner)), { objectMode: false })
   archive.once('close', () => held.dispose())
   return { stat, archive }
 }
 
-function* piecesOf(found: Located): Generator<Buffer> {
+function* piecesOf(found: Located, mapOwner: OpenRoot['mapOwner']): Generator<Buffer> {
   const book: LinkBook = new Map()
-  yield* tarPieces(found, found.path, book)
+  const owned = (one: Found): Found =>
+    mapOwner === undefined ? one : { ...one, status: { ...one.status, ...mapOwner(one.status) } }
+  yield* tarPieces(owned(found), found.path, book)
   if ((found.status.mode & fileTypes.S_IFMT) === fileTypes.S_IFDIR) {
     const flags = openFlags.O_RDONLY | openFlags.O_DIRECTORY | openFlags.O_NOFOLLOW
     const inner = tryOpenAt(found.directory, rawName(found.name), { flags })
@@ -151,7 +157,7 @@ function* piecesOf(found: Located): Generator<Buffer> {
       try {
         const prefix = found.top === '/' ? '' : found.path
         for (const child of walk(inner, prefix))
-          yield* tarPieces(child, found.top === '/' ? `/${child.path}` : child.path, book)
+          yield* tarPieces(owned(child), found.top === '/' ? `/${child.path}` : child.path, book)
       } finally {
         closeSync(inner)
       }
@@ -171,6 +177,8 @@ export type ExtractOptions = {
   noOverwriteDirNonDir: boolean
   /** Everything belongs to them, instead of the archive's numbers. */
   owner?: { uid: number; gid: number }
+  /** Whom an owner is on the file system. */
+  mapOwner?: (owner: { uid: number; gid: number }) => { uid: number; gid: number }
   maxEntries?: number
   signal?: AbortSignal
 }
@@ -197,6 +205,7 @@ export async function extractArchive(
     keepKinds: options.noOverwriteDirNonDir,
     maxEntries: options.maxEntries ?? defaultEntries,
     ...(options.owner !== undefined && { owner: options.owner }),
+    ...(options.mapOwner !== undefined && { mapOwner: options.mapOwner }),
   })
   const reader = new TarReader(writer)
   for await (const chunk of decompressed(archive, { signal: options.signal })) reader.write(chunk)

@@ -5,7 +5,7 @@
 import { closeSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import { errnoName } from '../kernel/errno.table.ts'
-import { makeDirectoryAt, openFlags, tryOpenAt } from '../kernel/paths.ffi.ts'
+import { changeOwner, makeDirectoryAt, openFlags, tryOpenAt } from '../kernel/paths.ffi.ts'
 import { rawName } from '../snapshots/tree.ts'
 import { type EntryPath, shown, splitPath } from './entry-path.ts'
 
@@ -18,17 +18,20 @@ export class OpenDirectories implements Disposable {
   readonly #root: number
   readonly #resolve: number
   readonly #base: string
+  readonly #owner: { uid: number; gid: number } | undefined
   readonly #open = new Map<string, number>()
 
   /**
    * @param root stays the caller's
    * @param resolve openat2(2) flags for every path
    * @param base a path inside root where the tree begins: '' is the root
+   * @param owner of directories that are made; absent: root
    */
-  constructor(root: number, resolve: number, base = '') {
+  constructor(root: number, resolve: number, base = '', owner?: { uid: number; gid: number }) {
     this.#root = root
     this.#resolve = resolve
     this.#base = base
+    this.#owner = owner
   }
 
   /** The open directory; missing ones are made (0755, root) when `make` is set. invalid where something else is there. */
@@ -47,8 +50,10 @@ export class OpenDirectories implements Disposable {
   #make(path: EntryPath): number {
     const { parent, base } = splitPath(path)
     const directory = this.get(parent, true)
-    makeDirectoryAt(directory, rawName(base), 0o755)
-    return this.keep(path, openChild(directory, path, base))
+    const made = makeDirectoryAt(directory, rawName(base), 0o755)
+    const opened = this.keep(path, openChild(directory, path, base))
+    if (made && this.#owner !== undefined) changeOwner(opened, this.#owner.uid, this.#owner.gid)
+    return opened
   }
 
   /** Takes over a descriptor of the directory `path`. */

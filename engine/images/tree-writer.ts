@@ -34,6 +34,8 @@ import { type EntryPath, entryPath, shown, splitPath } from './entry-path.ts'
 import { OpenDirectories, openChild } from './open-directories.ts'
 import type { TarEntry, TarHandler } from './tar-reader.ts'
 
+type Owner = { uid: number; gid: number }
+
 export type WriteRules = {
   /** image-spec layer.md: `.wh.` names are whiteouts, and no link leads out of the layer. Else docker cp's rules. */
   layer: boolean
@@ -41,6 +43,8 @@ export type WriteRules = {
   base?: string
   /** Who owns everything, instead of the archive's numbers. */
   owner?: { uid: number; gid: number }
+  /** Whom an owner of the archive is on the file system. Throws for who is nobody there. */
+  mapOwner?: (owner: Owner) => Owner
   /** A directory replaces only a directory, a file only a file. */
   keepKinds?: boolean
   maxEntries: number
@@ -78,7 +82,8 @@ export class TreeWriter implements TarHandler, Disposable {
   constructor(root: number, rules: WriteRules) {
     this.#root = root
     this.#rules = rules
-    this.#directories = new OpenDirectories(root, rules.layer ? layerResolve : copyResolve, rules.base)
+    const made = rules.mapOwner?.({ uid: 0, gid: 0 })
+    this.#directories = new OpenDirectories(root, rules.layer ? layerResolve : copyResolve, rules.base, made)
   }
 
   entry(entry: TarEntry): void {
@@ -87,6 +92,8 @@ export class TreeWriter implements TarHandler, Disposable {
       throw new EngineError('invalid', `the archive has more than ${this.#rules.maxEntries} entries`)
     this.#entry = entry
     try {
+      // Who is nobody here is found before anything is made or replaced.
+      this.#ownerOf(entry)
       this.#make(entry)
     } catch (error) {
       throw explained(error, entry)
@@ -110,7 +117,7 @@ export class TreeWriter implements TarHandler, Disposable {
     const file = this.#file
     this.#file = -1
     try {
-      const { uid, gid } = this.#rules.owner ?? entry
+      const { uid, gid } = this.#ownerOf(entry)
       changeOwner(file, uid, gid)
       this.#setAttributes(file, '', entry)
       changeMode(file, entry.mode)
@@ -157,6 +164,11 @@ export class TreeWriter implements TarHandler, Disposable {
     else this.#makeSpecial(place, entry)
   }
 
+  #ownerOf(entry: TarEntry): Owner {
+    const owner = this.#rules.owner ?? entry
+    return this.#rules.mapOwner?.(owner) ?? owner
+  }
+
   #whiteOut({ directory, base }: Place, parent: EntryPath): void {
     if (base === opaqueMarker) {
       setAttributeAt(directory, '', opaqueAttribute, yes)
@@ -197,7 +209,7 @@ export class TreeWriter implements TarHandler, Disposable {
   }
 
   #describeDirectory(path: EntryPath, directory: number, entry: TarEntry): void {
-    const { uid, gid } = this.#rules.owner ?? entry
+    const { uid, gid } = this.#ownerOf(entry)
     changeOwner(directory, uid, gid)
     this.#setAttributes(directory, '', entry)
     changeMode(directory, entry.mode)
@@ -232,7 +244,7 @@ export class TreeWriter implements TarHandler, Disposable {
       return
     }
     this.#clear(place, false)
-    const { uid, gid } = this.#rules.owner ?? entry
+    const { uid, gid } = this.#ownerOf(entry)
     if (entry.type === 'symlink') symlinkAt(symlinkTarget(entry), directory, name)
     else makeNodeAt(directory, name, nodeType(entry) | (entry.mode & 0o777), entry.deviceMajor, entry.deviceMinor)
     changeOwnerAt(directory, name, uid, gid)

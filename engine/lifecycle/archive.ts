@@ -12,12 +12,14 @@ import {
 } from '../images/container-archive.ts'
 import { openDirectory, openFlags, resolveFlags, tryOpenAt } from '../kernel/paths.ffi.ts'
 import { openView, type View, type ViewBind } from '../snapshots/view.ts'
+import { hostId, type IdMaps, type Owner, seenInside } from '../spec/id-maps.ts'
 import type { Container, MountPoint } from './container.ts'
 import type { PathStat } from './containers.ts'
 import { announce, type Engine } from './engine.ts'
 import { openForAccounts, openFrozen, openRootfs } from './rootfs.ts'
 import { hasProcess } from './state-table.ts'
 import { lookUpUser } from './user.ts'
+import { liveIdMaps } from './user-namespace.ts'
 
 type Place = { root: OpenRoot; path: string; mount: MountPoint | undefined }
 
@@ -121,7 +123,8 @@ export async function readArchive(
 function readFrom(engine: Engine, container: Container, reference: string, path: string) {
   if (posix.resolve('/', path) === '/') return readPath(openFrozen(engine, container), path, reference)
   const found = place(engine, container, path)
-  return named(reference, path, () => readPath(found.root, found.path, reference))
+  const root = mappedRoot(container, found.root)
+  return named(reference, path, () => readPath(root, found.path, reference))
 }
 
 export async function exportRoot(engine: Engine, reference: string): Promise<Readable> {
@@ -147,8 +150,31 @@ export async function writeArchive(
   await extractArchive(root.fd, found.path, archive, reference, {
     noOverwriteDirNonDir: options.noOverwriteDirNonDir,
     ...(options.copyUidGid ? { owner: ownerOf(engine, container) } : {}),
+    ...ownersOnMachine(container),
   })
   announce(engine, container, 'extract-to-dir', { path })
+}
+
+/** Of a running container the owners are seen as the machine has them; everywhere else as the container does. */
+const liveMaps = ({ run }: Container): IdMaps | undefined =>
+  hasProcess(run.state) && run.pid > 0 ? liveIdMaps(run.pid) : undefined
+
+function mappedRoot(container: Container, root: OpenRoot): OpenRoot {
+  const maps = liveMaps(container)
+  if (maps === undefined) return root
+  return { fd: root.fd, mapOwner: (owner) => seenInside(maps, owner), [Symbol.dispose]: () => root[Symbol.dispose]() }
+}
+
+function ownersOnMachine(container: Container): { mapOwner?: (owner: Owner) => Owner } {
+  const maps = liveMaps(container)
+  if (maps === undefined) return {}
+  const mapOwner = ({ uid, gid }: Owner): Owner => {
+    const owner = { uid: hostId(maps.uids, uid), gid: hostId(maps.gids, gid) }
+    if (owner.uid === undefined || owner.gid === undefined)
+      throw new EngineError('invalid', `${uid}:${gid} is nobody in the container's user namespace`)
+    return owner as Owner
+  }
+  return { mapOwner }
 }
 
 function ownerOf(engine: Engine, container: Container): { uid: number; gid: number } {

@@ -19,6 +19,7 @@ import { openForAccounts } from './rootfs.ts'
 import { seccompFor } from './seccomp.ts'
 import { resolveSubpath } from './subpath.ts'
 import { lookUpUser, needsLookup, resolveUser } from './user.ts'
+import { idMapsOf, sharedUserNamespace } from './user-namespace.ts'
 
 function writeShimConfig(engine: Engine, container: Container, directory: string): void {
   const { config, hostConfig } = container
@@ -27,6 +28,7 @@ function writeShimConfig(engine: Engine, container: Container, directory: string
   const shim: ShimConfig = {
     id: container.id,
     rootfs: engine.snapshotter.mounts(container.id),
+    mapOwners: idMapsOf(engine, hostConfig) !== undefined,
     terminal: config.Tty === true,
     openStdin: config.OpenStdin === true,
     stdinOnce: config.StdinOnce === true,
@@ -46,12 +48,17 @@ export function writeBundle(engine: Engine, given: Container, directory: string,
   writeShimConfig(engine, container, directory)
   writeNetworkFiles(engine, container, network.endpoints)
   const user = userOf(engine, container)
+  const idMaps = idMapsOf(engine, container.hostConfig)
+  const userPid = sharedUserNamespace(engine, container)
   const ipcPid = pidOfShared(engine, container.hostConfig.IpcMode)
   const pidPid = pidOfShared(engine, container.hostConfig.PidMode)
   const spec = containerSpec(container, {
     rootPath: join(directory, 'rootfs'),
     user,
     netnsPath: network.netnsPath,
+    newNetwork: network.madeWithContainer === true,
+    idMaps,
+    ...(userPid === undefined ? {} : { userPid }),
     ...(ipcPid === undefined ? {} : { ipcPid }),
     ...(pidPid === undefined ? {} : { pidPid }),
     mounts: [
@@ -59,6 +66,7 @@ export function writeBundle(engine: Engine, given: Container, directory: string,
         volume: (name) => engine.volumes.get(name),
         subpath: (volume, path) => resolveSubpath(volume.mountpoint, path),
         snapshot: (key) => engine.snapshotter.mounts(key),
+        idMaps,
       }),
       ...initMounts(engine.execRoot, container.hostConfig),
     ],

@@ -4,6 +4,7 @@ import { posix } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { OverlayMount } from '../snapshots/snapshotter.ts'
+import { hostId, type IdMaps, type Owner } from '../spec/id-maps.ts'
 import { type BindRequest, bindMount, tmpfsMount } from '../spec/mounts.ts'
 import type { OciMount, OciUser } from '../spec/oci.ts'
 import type { Volume } from '../volumes/volume.ts'
@@ -14,12 +15,14 @@ export type MountSources = {
   /** A directory or file below the volume's, safely resolved. */
   subpath(volume: Volume, path: string): string
   snapshot(key: string): readonly OverlayMount[]
+  /** Of the container's user namespace; undefined: the machine's. */
+  idMaps: IdMaps | undefined
 }
 
 export function containerMounts(container: Container, user: OciUser, sources: MountSources): OciMount[] {
   const specs = new Map((container.hostConfig.Mounts ?? []).map((mount) => [posix.normalize(mount.Target), mount]))
   return [
-    ...nameFiles(container),
+    ...nameFiles(container).map((mount) => ownedBy(mount, sources.idMaps)),
     ...container.mounts.flatMap((point) => pointMounts(point, specs.get(point.Destination), user, sources)),
     ...tmpfsMounts(container),
   ]
@@ -78,14 +81,25 @@ function treeMount(point: MountPoint, spec: MountSpec | undefined, user: OciUser
   if (point.Type === 'bind') {
     const owner = ownerOf(point.Source)
     return point.mapOwner === true
-      ? ownerMapped(bindMount({ ...request, ownerMap: { owner, user } }))
+      ? ownerMapped(bindMount({ ...request, ownerMap: { owner, user: onMachine(user, sources.idMaps) } }))
       : bindMount(request)
   }
   const volume = sources.volume(point.Name ?? '')
   const subpath = spec?.VolumeOptions?.Subpath
-  if (subpath) return bindMount({ ...request, source: sources.subpath(volume, subpath) })
+  if (subpath) return ownedBy(bindMount({ ...request, source: sources.subpath(volume, subpath) }), sources.idMaps)
   const mounted = volumeMount(volume, request)
-  return mounted ?? bindMount({ ...request, source: volume.mountpoint })
+  return mounted ?? ownedBy(bindMount({ ...request, source: volume.mountpoint }), sources.idMaps)
+}
+
+/** What is the engine's own has its owners on the disk as the container sees them, so a map of the container's is put over it. */
+function ownedBy(mount: OciMount, idMaps: IdMaps | undefined): OciMount {
+  if (idMaps === undefined) return mount
+  return ownerMapped({ ...mount, uidMappings: [...idMaps.uids], gidMappings: [...idMaps.gids] })
+}
+
+function onMachine({ uid, gid }: OciUser, idMaps: IdMaps | undefined): Owner {
+  if (idMaps === undefined) return { uid, gid }
+  return { uid: hostId(idMaps.uids, uid) ?? uid, gid: hostId(idMaps.gids, gid) ?? gid }
 }
 
 /** The option says that the mappings are meant for the mount; runtime-spec config.md, `idmap`. */

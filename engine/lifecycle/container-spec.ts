@@ -3,9 +3,17 @@ import { readdirSync } from 'node:fs'
 import { build, type SpecStep, together, when } from '../spec/build.ts'
 import { defaults } from '../spec/defaults.ts'
 import { parseDeviceRule, withDevice, withDeviceRules } from '../spec/devices.ts'
+import type { IdMaps } from '../spec/id-maps.ts'
 import { withLimits } from '../spec/limits.ts'
 import { withMounts, withRoot, withSharedMemorySize } from '../spec/mounts.ts'
-import { withHostNamespace, withHostname, withNamespace, withNetworkSysctls, withSysctls } from '../spec/namespaces.ts'
+import {
+  withHostNamespace,
+  withHostname,
+  withNamespace,
+  withNetworkSysctls,
+  withSysctls,
+  withUserNamespace,
+} from '../spec/namespaces.ts'
 import type { OciDevice, OciSeccomp, OciSpec, OciUser } from '../spec/oci.ts'
 import {
   thermalThrottlePaths,
@@ -24,8 +32,12 @@ export type SpecInputs = {
   /** Absolute; where the init mounts the root file system. */
   rootPath: string
   user: OciUser
-  /** Undefined: the host's network. */
+  /** Undefined: the host's network, or with `newNetwork` one that is made with the container. */
   netnsPath: string | undefined
+  newNetwork: boolean
+  /** Of the container's user namespace, new or that of `userPid`; undefined: the machine's. */
+  idMaps: IdMaps | undefined
+  userPid?: number
   /** Host pids of containers that namespaces are shared with. */
   ipcPid?: number
   pidPid?: number
@@ -70,11 +82,12 @@ function systemPathSteps(host: HostConfig, open: boolean): SpecStep {
 
 function namespaceSteps(container: Container, inputs: SpecInputs): SpecStep {
   const { config, hostConfig } = container
-  const ownNetwork = inputs.netnsPath !== undefined
+  const ownNetwork = inputs.netnsPath !== undefined || inputs.newNetwork
   const joinsNetwork = hostConfig.NetworkMode?.startsWith('container:') === true
   const hostUts = hostConfig.UTSMode === 'host'
   const cgroupPrivate = (hostConfig.CgroupnsMode || (inputs.cgroupVersion === 2 ? 'private' : 'host')) === 'private'
   return together(
+    userStep(inputs),
     ownNetwork ? withNamespace('network') : withHostNamespace('network'),
     shared('ipc', hostConfig.IpcMode, inputs.ipcPid),
     shared('pid', hostConfig.PidMode, inputs.pidPid),
@@ -84,7 +97,16 @@ function namespaceSteps(container: Container, inputs: SpecInputs): SpecStep {
     // Of a namespace that another container set up, the settings are that one's.
     when(ownNetwork && !joinsNetwork, withNetworkSysctls()),
     // The namespace is made by the network layer; only now that its settings are chosen it gets its path.
-    when(ownNetwork, withNamespace('network', inputs.netnsPath)),
+    when(inputs.netnsPath !== undefined, withNamespace('network', inputs.netnsPath)),
+  )
+}
+
+/** Before the others: what can be set in them depends on it. */
+function userStep({ idMaps, userPid }: SpecInputs): SpecStep {
+  if (idMaps === undefined) return (spec) => spec
+  return together(
+    withUserNamespace(idMaps.uids, idMaps.gids),
+    when(userPid !== undefined, withNamespace('user', `/proc/${userPid}/ns/user`)),
   )
 }
 

@@ -23,6 +23,7 @@ import { thisMachine } from './machine.ts'
 import { checkSources, makeMountPoint, mountedImage, type NamedRequest, nameVolumes } from './mount-points.ts'
 import { mountRequests } from './mount-request.ts'
 import { containerName, generateName } from './names.ts'
+import { checkUserNamespace } from './user-namespace.ts'
 
 type Plan = {
   id: string
@@ -56,6 +57,7 @@ function planCreation(engine: Engine, request: CreateContainer): Plan {
   const config = mergeImage(image.config.config ?? {}, request.config)
   checkConfig(config)
   checkHostConfig(request.config, request.hostConfig)
+  checkUserNamespace(engine, request.hostConfig)
   const hostConfig = withLinks(
     engine,
     sharedNamespaces(engine, completeHostConfig(request.hostConfig, engine.cgroups.version)),

@@ -6,6 +6,7 @@ import type { Images } from '../images/image.ts'
 import type { Networks } from '../network/network.ts'
 import type { Shim, Supervisors } from '../shim/shim.ts'
 import type { Snapshotter } from '../snapshots/snapshotter.ts'
+import type { IdMaps } from '../spec/id-maps.ts'
 import type { Span } from '../trace/trace.ts'
 import type { Volumes } from '../volumes/volume.ts'
 import type { Container } from './container.ts'
@@ -25,6 +26,8 @@ export type Dependencies = {
   volumes: Volumes
   supervisors: Supervisors
   cgroups: CgroupHost
+  /** Containers are in user namespaces with these maps; absent: in the machine's. */
+  idMaps?: IdMaps
   /** The group that containers' own are in where nobody asked for another. */
   cgroupParent: string
   events: EventJournal

@@ -31,14 +31,15 @@ function filesOf(engine: Engine, container: Container, endpoints: Endpoint[]) {
   })
 }
 
-/** For a start: whatever was in them before is over. */
-export function writeNetworkFiles(engine: Engine, container: Container, endpoints: Endpoint[]): void {
-  if (!ownsFiles(container)) return
+/** For a start: whatever was in them before is over. True: the container has names served to it. */
+export function writeNetworkFiles(engine: Engine, container: Container, endpoints: Endpoint[]): boolean {
+  if (!ownsFiles(container)) return false
   const files = filesOf(engine, container, endpoints)
   writeFileSync(container.hostsPath, files.hosts, { mode: 0o644 })
   writeFileSync(container.hostnamePath, files.hostname, { mode: 0o644 })
   writeResolvConf(container, files.resolvConf)
   writeResolverConfig(bundleDirectory(engine, container.id), files.resolver)
+  return files.resolver !== undefined
 }
 
 /**

@@ -5,6 +5,7 @@ import { span } from '../trace/trace.ts'
 import type { Container, EndpointSettings } from './container.ts'
 import { dnsNames, linkAliases } from './dns-names.ts'
 import type { Engine } from './engine.ts'
+import { idMapsOf } from './user-namespace.ts'
 
 export type NetworkMode =
   | { kind: 'host' }
@@ -25,16 +26,25 @@ export type NetworkSetup = {
   /** For the OCI spec; undefined is the host's own. */
   netnsPath: string | undefined
   endpoints: Endpoint[]
+  /** There is none yet: it is made together with the container's user namespace, which must own it; user_namespaces(7). */
+  madeWithContainer?: boolean
 }
 
-/** All or nothing: what was attached before a failure is detached again. */
-export async function connectNetworks(engine: Engine, container: Container): Promise<NetworkSetup> {
+/**
+ * All or nothing: what was attached before a failure is detached again.
+ *
+ * @param pid of the container's process, where its network was made with it
+ */
+export async function connectNetworks(engine: Engine, container: Container, pid?: number): Promise<NetworkSetup> {
   const mode = networkMode(container)
+  const joins = mode.kind === 'container' || mode.kind === 'host'
+  if (pid === undefined && !joins && idMapsOf(engine, container.hostConfig) !== undefined)
+    return { netnsPath: undefined, endpoints: [], madeWithContainer: true }
   if (mode.kind === 'container') return { netnsPath: namespaceOf(engine, mode.reference), endpoints: [] }
   const netnsPath =
     mode.kind === 'host'
       ? undefined
-      : await span('network', 'make namespace', () => engine.networks.createNamespace(container.id))
+      : await span('network', 'make namespace', () => engine.networks.createNamespace(container.id, pid))
   if (container.config.NetworkDisabled === true) return { netnsPath, endpoints: [] }
   try {
     for (const [name, settings] of inOrder(container)) {

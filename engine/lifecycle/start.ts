@@ -13,7 +13,7 @@ import { attempt } from './forget-bundle.ts'
 import { healthTest, startingHealth } from './health.ts'
 import { watchHealth } from './health-watch.ts'
 import { linkedFrom } from './links.ts'
-import { refreshHosts } from './network-files.ts'
+import { refreshHosts, writeNetworkFiles } from './network-files.ts'
 import { announceNetwork, connectNetworks, disconnectNetworks, type NetworkSetup } from './network-setup.ts'
 import { removeLocked } from './remove.ts'
 import { cancelRestart } from './restart-timer.ts'
@@ -74,9 +74,9 @@ async function launch(
   await using undo = new AsyncDisposableStack()
   const directory = bundleDirectory(engine, container.id)
   undo.defer(() => rm(directory, { recursive: true, force: true }))
-  const network = await connectNetworks(engine, container)
+  const early = await connectNetworks(engine, container)
   undo.defer(() => disconnectNetworks(engine, container))
-  await span('lifecycle', 'write bundle', () => writeBundle(engine, container, directory, network))
+  await span('lifecycle', 'write bundle', () => writeBundle(engine, container, directory, early))
   const launching = span('shim', 'fork supervisor', () => engine.supervisors.launch(directory))
   undo.defer(() => destroyShim(engine, container, launching))
   const shim = await unlessAborted(signal, launching)
@@ -85,6 +85,7 @@ async function launch(
     span('shim', 'create', () => shim.create()),
   )
   record(...(created.spans as Span[]))
+  const network = early.madeWithContainer === true ? await connectLate(engine, container, shim, created.pid) : early
   await span('shim', 'connect attachments', () => connectPending(engine, container.id, shim))
   const started = await unlessAborted(
     signal,
@@ -93,6 +94,13 @@ async function launch(
   record(...(started.spans as Span[]))
   await span('lifecycle', 'record', () => nowRunning(engine, container, shim, network, created.pid, options))
   undo.move()
+}
+
+/** The network of a container in a user namespace, once there is one; what the container reads of it, anew. */
+async function connectLate(engine: Engine, container: Container, shim: Shim, pid: number): Promise<NetworkSetup> {
+  const network = await connectNetworks(engine, container, pid)
+  if (writeNetworkFiles(engine, container, network.endpoints)) await shim.serveNames()
+  return network
 }
 
 function nowRunning(

@@ -143,8 +143,8 @@ export class ContainerNetworks implements Networks {
     return this.#store.endpoints({ container: containerId }).map(({ endpoint }) => endpoint)
   }
 
-  async createNamespace(containerId: string): Promise<string> {
-    return this.#namespaces.create(containerId)
+  async createNamespace(containerId: string, pid?: number): Promise<string> {
+    return pid === undefined ? this.#namespaces.create(containerId) : this.#namespaces.adopt(containerId, pid)
   }
 
   async removeNamespace(containerId: string): Promise<void> {

@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } 
 import { join } from 'node:path'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { mount, mountFlags, unmount } from '../kernel/mount.ffi.ts'
-import { openNamespace, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
+import { inNetworkNamespace, openNamespace, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
 import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
 import { setLinkUp } from '../kernel/route-messages.ts'
 
@@ -27,20 +27,36 @@ export class NetworkNamespaces implements Disposable {
   }
 
   create(containerId: string): string {
+    using cleanup = new DisposableStack()
+    const namespace = cleanup.adopt(this.#takeSpare() ?? newNamespace(), closeSync)
+    const path = this.#keep(containerId, namespace)
+    this.#refill ??= setImmediate(() => {
+      this.#refill = undefined
+      this.prepare()
+    }).unref()
+    return path
+  }
+
+  /** That of a process, which made it. */
+  adopt(containerId: string, pid: number): string {
+    using cleanup = new DisposableStack()
+    const path = this.#keep(containerId, cleanup.adopt(openNamespace(pid, 'network'), closeSync))
+    inNetworkNamespace(path, () => {
+      using socket = new NetlinkSocket('NETLINK_ROUTE')
+      socket.change(setLinkUp('lo', true))
+    })
+    return path
+  }
+
+  #keep(containerId: string, namespace: number): string {
     this.#prepareDirectory()
     const path = this.path(containerId)
     this.remove(containerId)
-    using cleanup = new DisposableStack()
-    const namespace = cleanup.adopt(this.#takeSpare() ?? newNamespace(), closeSync)
     using unfinished = new DisposableStack()
     writeFileSync(path, '', { mode: 0o444 })
     unfinished.defer(() => rmSync(path, { force: true }))
     mount({ source: `/proc/self/fd/${namespace}`, target: path, flags: MS_BIND })
     unfinished.move()
-    this.#refill ??= setImmediate(() => {
-      this.#refill = undefined
-      this.prepare()
-    }).unref()
     return path
   }
 

@@ -117,8 +117,8 @@ export type Networks = {
   endpoints(networkId: string): Endpoint[]
   /** The containers' ids on a network. */
   members(networkId: string): { containerId: string; containerName: string; endpoint: Endpoint }[]
-  /** A new, empty network namespace with `lo` up, kept by a bind mount under the exec root. */
-  createNamespace(containerId: string): Promise<string>
+  /** A new, empty network namespace with `lo` up, or the new one of a process; kept by a bind mount under the exec root. */
+  createNamespace(containerId: string, pid?: number): Promise<string>
   removeNamespace(containerId: string): Promise<void>
   /** Address, link, routes, ports; all or nothing. The error names the port that is taken (wire fact 152). */
   attach(request: EndpointRequest): Promise<Endpoint>

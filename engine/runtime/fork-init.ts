@@ -6,6 +6,7 @@ import { openNamespace, setNamespace, unshare } from '../kernel/namespaces.ffi.t
 import { clone, cloneFlags, exit, pidfdOpen, reap } from '../kernel/process.ffi.ts'
 import { socketPair } from '../kernel/unix-socket.ffi.ts'
 import type { OciLinux, OciNamespaceType } from '../spec/oci.ts'
+import { applyOomScore, raiseLimits } from './credentials.ts'
 import { runInit } from './init.ts'
 import { type Joined, joinAll, needsStage, newNamespaceFlags } from './namespaces.ts'
 import { reportAndExit } from './process-steps.ts'
@@ -76,6 +77,9 @@ function runStage(fork: Fork, sync: number): never {
     const { request, created, joined, cgroup } = fork
     // Before another mount namespace hides the groups' files.
     if (cgroup === undefined) request.cgroup.enter(0)
+    // Another user namespace would take the right to.
+    raiseLimits(request.spec.process!, 0)
+    applyOomScore(request.spec.process!)
     if (created.has('time')) makeTimeNamespace(request.spec.linux?.timeOffsets ?? {})
     joinAll(joined)
     const child = clone(intoCgroup(fork, newNamespaceFlags(created) | cloneFlags.CLONE_PARENT))

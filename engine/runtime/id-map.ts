@@ -5,6 +5,7 @@ import { isErrno } from '../kernel/libc.ffi.ts'
 import { namespaceFlags } from '../kernel/namespaces.ffi.ts'
 import { changeOwner, fileTypes, statusOf } from '../kernel/paths.ffi.ts'
 import { clone, exit, reap } from '../kernel/process.ffi.ts'
+import { hostId } from '../spec/id-maps.ts'
 import type { OciIdMapping, OciProcess, OciSpec } from '../spec/oci.ts'
 import type { StandardStreams } from './request.ts'
 
@@ -51,12 +52,6 @@ export class UserNamespaces implements Disposable {
     for (const fd of this.#known.values()) closeSync(fd)
     this.#known.clear()
   }
-}
-
-/** Whom an id of the container is on the machine; undefined where no line of the map has it. */
-export function hostId(mappings: readonly OciIdMapping[], id: number): number | undefined {
-  const line = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size)
-  return line === undefined ? undefined : line.hostID + id - line.containerID
 }
 
 /**

@@ -70,7 +70,7 @@ export function runInit(plan: InitPlan): never {
     linux: spec.linux ?? {},
     loadFilter: () => (spec.linux?.seccomp === undefined ? -1 : loadSeccomp(spec.linux.seccomp)),
     supervised,
-    scored: plan.created.has('user'),
+    scored: plan.staged || plan.created.has('user'),
     beforeLaunch: (prepare) => {
       const state = { ...stateOf(plan.request), status: 'created' as const, pid: currentPid() }
       runHooks('startContainer', spec.hooks, state, { prepare })

@@ -44,10 +44,11 @@ export class TestEngine implements AsyncDisposable {
     this.socket = join(this.directory, 'run', 'docker.sock')
   }
 
-  static async start(): Promise<TestEngine> {
+  /** @param more of the daemon's own options */
+  static async start(...more: string[]): Promise<TestEngine> {
     const engine = new TestEngine()
     try {
-      await engine.begin()
+      await engine.begin(...more)
       return engine
     } catch (error) {
       await engine[Symbol.asyncDispose]()
