@@ -1,33 +1,71 @@
 #!/bin/sh
-# The first process of the guest. Its root is the host's own file system, read-only; what tests write goes to memory.
-# From the kernel's command line: drydock_project, drydock_modules, drydock_tests (comma separated), drydock_mode.
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root UV_USE_IO_URING=0
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-for place in /tmp /run /var/tmp; do mount -t tmpfs tmpfs $place; done
-mkdir -p /dev/shm /dev/pts
-mount -t tmpfs tmpfs /dev/shm
-mount -t devpts devpts /dev/pts
-mount -t cgroup2 cgroup2 /sys/fs/cgroup -o nsdelegate
-value() { sed -n "s/.*drydock_$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
-if [ -d /lib/modules ]; then
-  mount -t tmpfs tmpfs /lib/modules
-  ln -s "$(value modules)/$(uname -r)" "/lib/modules/$(uname -r)"
+# The first process of a guest. It has the host's directories mounted, and runs the job: by itself, in a cgroup
+# namespace of its own as a container's first process would, or as a service of systemd.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+. /job/settings
+
+share() { # NAME HOST-DIRECTORY PLACE
+  mkdir -p "$3"
+  if [ "$bed" = uml ]; then mount -t hostfs -o "hostfs=$2" none "$3"
+  else mount -t virtiofs -o ro "$1" "$3"; fi
+}
+
+# The job's output and its exit code go to the host by the console: the last line is what it waits for.
+job() {
+  cd /drydock || exit
+  sh /job/job.sh </dev/null >/dev/console 2>&1
+  echo "drydock-vm-exit=$?" >/dev/console
+}
+
+if [ "$1" = job ]; then job; exit 0; fi
+
+share project "$project" /drydock
+if [ "$bed" = uml ]; then
+  share modules "$modules/$(uname -r)" "/usr/lib/modules/$(uname -r)"
 fi
-ip link set lo up 2>/dev/null
-cd "$(value project)" || echo 'drydock-vm: the project is not there'
-tests=$(value tests | tr ',' ' ')
-node=node_modules/.bin/node
-if [ "$(value mode)" = nested ]; then
+
+if [ "$mode" = systemd ]; then
+  cat > /etc/systemd/system/drydock-vm.service <<UNIT
+[Unit]
+Description=The job of a virtual machine of the tests
+After=multi-user.target
+[Service]
+Type=oneshot
+Environment=HOME=/root LANG=C.UTF-8
+ExecStart=/bin/sh /job/init.sh job
+ExecStopPost=/bin/systemctl --force --force poweroff
+TimeoutStartSec=infinity
+UNIT
+  mkdir -p /etc/systemd/system/default.target.wants
+  ln -sf ../drydock-vm.service /etc/systemd/system/default.target.wants/
+  exec /lib/systemd/systemd
+fi
+
+mount -t sysfs sysfs /sys
+mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/shm /dev/pts /dev/mqueue
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t mqueue mqueue /dev/mqueue
+for place in /dev/shm /run /tmp; do mount -t tmpfs -o mode=1777 tmpfs $place; done
+chmod 755 /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup -o nsdelegate
+mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
+mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+hostname guest
+ip link set lo up
+
+if [ "$mode" = nested ]; then
   # As in a container: a cgroup namespace whose root has processes and must not be limited from inside.
   mkdir /sys/fs/cgroup/outer
   echo $$ > /sys/fs/cgroup/outer/cgroup.procs
-  for controller in cpu io memory pids; do echo +$controller > /sys/fs/cgroup/cgroup.subtree_control; done
-  unshare --cgroup --mount sh -c "umount /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup -o nsdelegate; exec $node --test --test-reporter=spec $tests"
+  for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+    echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control
+  done
+  unshare --cgroup --mount sh -c \
+    'umount /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup -o nsdelegate; exec sh /job/init.sh job'
 else
-  $node --test --test-reporter=spec $tests
+  job
 fi
-echo "drydock-vm-exit=$?"
 sync
 echo o > /proc/sysrq-trigger
-sleep 5
+sleep 60

@@ -1,88 +1,113 @@
 /**
- * Runs kernel tests on cgroup v2, whatever the machine has: in user-mode Linux from Debian's package, with this very
- * file system as its root, read-only. Needs Debian or Ubuntu on x86_64 and /dev/shm; no root, no virtualisation.
+ * Runs the tests on kernels with cgroup v2, whatever this machine has: in user-mode Linux and in QEMU, which it sets up
+ * itself from Debian's packages (`.cache/vm`, or DRYDOCK_VM). Needs Debian or Ubuntu on x86_64; no virtualisation, no
+ * root: as a user the first time takes a range of ids in /etc/subuid.
  *
- *   node test/vm/main.ts [--nested] [FILE …]
+ *   npm run test:vm -- [--bed uml|qemu] [--mode plain|nested|systemd] [--minutes N] [FILE …]
+ *   npm run test:vm -- --bed qemu --command 'uname -a'
  */
-import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { type Bed, type Mode, runInGuest } from './bed.ts'
+import { project } from './cache.ts'
+import { assertDebian } from './debian.ts'
+import { guest, tools, umlKernel } from './guest.ts'
+import { qemu } from './qemu.ts'
+import { uml } from './uml.ts'
 
-const project = resolve(import.meta.dirname, '../..')
-const cache = process.env.DRYDOCK_VM ?? join(project, '.cache/vm')
-const kernel = join(cache, 'uml/usr/bin/linux.uml')
-const defaultTests = ['cgroup', 'device-program', 'seccomp'].map((name) => `test/kernel/${name}.test.ts`)
-const patience = 10 * 60 * 1000
+const usage =
+  'usage: test/vm/main.ts [--bed uml|qemu] [--mode plain|nested|systemd] [--minutes N] [--command SCRIPT | FILE …]'
 
-/** The package is unpacked, not installed: nothing of the machine changes. */
-function fetchKernel(): void {
-  if (existsSync(kernel)) return
-  mkdirSync(cache, { recursive: true })
-  const work = mkdtempSync(join(cache, 'fetch-'))
-  try {
-    execFileSync('apt-get', ['download', 'user-mode-linux'], { cwd: work, stdio: 'inherit' })
-    const archive = readdirSync(work).find((name) => name.endsWith('.deb')) as string
-    execFileSync('dpkg-deb', ['--extract', archive, 'uml'], { cwd: work })
-    renameSync(join(work, 'uml'), join(cache, 'uml'))
-  } finally {
-    rmSync(work, { recursive: true })
-  }
+/** What .ci/test-reporter.mjs writes. */
+type Report = {
+  skips: Record<string, number>
+  failures: { file: string; name: string }[]
+  totals: { tests?: number; passed?: number; failed?: number; cancelled?: number; skipped?: number }
 }
 
-function commandLine(tests: readonly string[], nested: boolean, directory: string): string[] {
-  return [
-    'mem=1024M',
-    `uml_dir=${directory}`,
-    'root=/dev/root',
-    'rootfstype=hostfs',
-    'ro',
-    `init=${join(project, 'test/vm/init.sh')}`,
-    'con0=fd:0,fd:1',
-    'con=null',
-    'quiet',
-    'loglevel=3',
-    // Without it kernels from 6.16 on trace every system call of the guest, which is slower by far.
-    'seccomp=on',
-    `drydock_project=${project}`,
-    `drydock_modules=${join(cache, 'uml/usr/lib/uml/modules')}`,
-    `drydock_mode=${nested ? 'nested' : 'plain'}`,
-    `drydock_tests=${tests.join(',')}`,
-  ]
-}
+type Run = { bed: Bed; mode: Mode }
+type Result = Run & { code: number | undefined; seconds: number; report: Report | undefined }
 
-/** The tests' exit code; 125 where the guest ended without one. */
-async function run(tests: readonly string[], nested: boolean): Promise<number> {
-  const directory = mkdtempSync(join(cache, 'run-'))
-  using cleanup = new DisposableStack()
-  cleanup.defer(() => rmSync(directory, { recursive: true }))
-  const guest = spawn(kernel, commandLine(tests, nested, directory), {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, TMPDIR: '/dev/shm' },
-    // The guest's processes are processes here: a group of their own, so that all of them end together.
-    detached: true,
+/** Tests by themselves, one file after the other: most of them look at the whole machine. */
+const testScript = (files: readonly string[]): string =>
+  [
+    `export UV_USE_IO_URING=0${process.stdout.isTTY ? '' : ' NO_COLOR=1'}`,
+    'exec node --test --test-concurrency=1 --test-timeout=1800000 \\',
+    '  --test-reporter=spec --test-reporter-destination=stdout \\',
+    '  --test-reporter=./.ci/test-reporter.mjs --test-reporter-destination=/job/report.json \\',
+    `  ${files.map((file) => `'${file}'`).join(' ')}`,
+  ].join('\n')
+
+async function runOne({ bed, mode }: Run, script: string, minutes: number): Promise<Result> {
+  console.log(`\n── ${bed.name}, ${mode} ──`)
+  let report: Report | undefined
+  const outcome = await runInGuest(bed, mode, script, {
+    minutes,
+    say: (chunk) => process.stdout.write(chunk),
+    collect: (job) => {
+      const file = join(job, 'report.json')
+      const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+      if (text !== '') report = JSON.parse(text) as Report
+    },
   })
-  const endGuest = (): void => {
-    try {
-      process.kill(-(guest.pid as number), 'SIGKILL')
-    } catch {
-      // It has ended.
-    }
-  }
-  cleanup.defer(endGuest)
-  const timer = setTimeout(endGuest, patience)
-  cleanup.defer(() => clearTimeout(timer))
-  let output = ''
-  guest.stdout.setEncoding('utf8')
-  for await (const chunk of guest.stdout as AsyncIterable<string>) {
-    process.stdout.write(chunk)
-    output += chunk
-  }
-  const code = /drydock-vm-exit=(\d+)/.exec(output)?.[1]
-  return code === undefined ? 125 : Number(code)
+  return { bed, mode, ...outcome, report }
 }
 
-const { values, positionals } = parseArgs({ options: { nested: { type: 'boolean' } }, allowPositionals: true })
-fetchKernel()
-const tests = positionals.length === 0 ? defaultTests : positionals.map((file) => relative(project, resolve(file)))
-process.exitCode = await run(tests, values.nested === true)
+function tell({ bed, mode, code, seconds, report }: Result): void {
+  const end = code === undefined ? 'ended without an answer' : `exit code ${code}`
+  console.log(`\n${bed.name}, ${mode}: ${end} after ${seconds.toFixed(0)} s`)
+  if (report === undefined) return
+  const { passed = 0, failed = 0, cancelled = 0, skipped = 0 } = report.totals
+  console.log(`  passed ${passed}, failed ${failed + cancelled}, skipped ${skipped}`)
+  for (const { file, name } of report.failures) console.log(`  failed: ${file}: ${name}`)
+  for (const [reason, count] of Object.entries(report.skips)) console.log(`  skipped: ${count} × ${reason}`)
+}
+
+function chosen(): { runs: (beds: readonly Bed[]) => Run[]; bed: string | undefined; script: string; minutes: number } {
+  const { values, positionals } = parseArgs({
+    options: {
+      bed: { type: 'string' },
+      mode: { type: 'string' },
+      minutes: { type: 'string', default: '120' },
+      command: { type: 'string' },
+    },
+    allowPositionals: true,
+  })
+  const { bed, mode, command } = values
+  const minutes = Number(values.minutes)
+  if ((bed !== undefined && !['uml', 'qemu'].includes(bed)) || !(minutes > 0)) throw new Error(usage)
+  if (mode !== undefined && !['plain', 'nested', 'systemd'].includes(mode)) throw new Error(usage)
+  if (command !== undefined && positionals.length > 0) throw new Error(usage)
+  const files = positionals.map((file) => relative(project, resolve(file)))
+  const script = command ?? testScript(files.length > 0 ? files : ['test/{kernel,engine,clients,vm}/**/*.test.ts'])
+  const runs = (beds: readonly Bed[]): Run[] =>
+    beds.flatMap((one) =>
+      one.modes
+        .filter((its) => (mode === undefined ? usual[one.name]?.includes(its) : its === mode))
+        .map((its) => ({ bed: one, mode: its })),
+    )
+  return { runs, bed, script, minutes }
+}
+
+/** Without --mode. A namespace within QEMU has nothing that one within user-mode Linux does not have. */
+const usual: Record<string, Mode[]> = { uml: ['plain', 'nested'], qemu: ['plain', 'systemd'] }
+
+async function main(): Promise<void> {
+  const { runs, bed, script, minutes } = chosen()
+  assertDebian()
+  const built = tools()
+  const disk = guest(built)
+  const beds = [...(bed === 'qemu' ? [] : [uml(umlKernel(), disk)]), ...(bed === 'uml' ? [] : [qemu(built, disk)])]
+  const wanted = runs(beds)
+  if (wanted.length === 0) throw new Error('this bed does not have this mode: systemd runs in qemu only')
+  const results: Result[] = []
+  for (const run of wanted) results.push(await runOne(run, script, minutes))
+  for (const result of results) tell(result)
+  process.exitCode = Math.max(...results.map(({ code }) => code ?? 125))
+}
+
+await main().catch((error) => {
+  console.error(`test:vm: ${error instanceof Error ? error.message : error}`)
+  process.exitCode = 2
+})
