@@ -1,5 +1,6 @@
 /** A virtual machine with a kernel of its own and cgroup v2, and what can be told to it. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -52,11 +53,14 @@ async function untilThere(path: string, server: ChildProcess): Promise<void> {
   }
 }
 
-function spawnAll(
+async function spawnAll(
   { servers = [], command, env = {}, directory }: Start,
   cleanup: DisposableStack,
 ): Promise<ChildProcess> {
-  const start = ([program = '', ...words]: readonly string[], output: 'pipe' | 'ignore'): ChildProcess => {
+  const start = async (
+    [program = '', ...words]: readonly string[],
+    output: 'pipe' | 'ignore',
+  ): Promise<ChildProcess> => {
     const child = spawn(program, words, {
       stdio: ['ignore', output, 'inherit'],
       env: { ...process.env, ...env },
@@ -64,11 +68,11 @@ function spawnAll(
       ...(directory === undefined ? {} : { cwd: directory }),
     })
     cleanup.defer(() => end(child))
+    await once(child, 'spawn')
     return child
   }
-  return Promise.all(servers.map((server) => untilThere(server.socket, start(server.command, 'ignore')))).then(() =>
-    start(command, 'pipe'),
-  )
+  for (const server of servers) await untilThere(server.socket, await start(server.command, 'ignore'))
+  return start(command, 'pipe')
 }
 
 async function watch(guest: ChildProcess, say: (chunk: string) => void): Promise<number | undefined> {

@@ -29,9 +29,9 @@ export type Tools = { root: string; program(path: string): string[] }
  * a program that looks for its data does so from where /proc/self/exe is.
  */
 export function tools(): Tools {
-  const root = piece('tools', [suite, toolPackages], (directory) => {
+  const root = piece('tools', [suite, toolPackages, 1], (directory) => {
     unpackPackages(suite, toolPackages, directory)
-    for (const place of ['usr/bin', 'usr/sbin'])
+    for (const place of ['usr/bin', 'usr/sbin', 'usr/libexec'])
       copyFileSync(join(libraries(directory), loader), join(directory, place, loader))
   })
   const program = (path: string): string[] => [
