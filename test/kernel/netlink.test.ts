@@ -27,6 +27,7 @@ import {
 import { interfaceIs, verdict } from '../../engine/kernel/nftables-expressions.ts'
 import * as route from '../../engine/kernel/route-messages.ts'
 import { tableRequests } from '../../engine/network/firewall.ts'
+import { noPacketFilter } from './packet-filter.ts'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
 if (skip === false) unshare(['network'])
@@ -150,7 +151,7 @@ test('inNetworkNamespace comes back, also when the work fails', { skip }, () => 
   assert.match(namespacePath(1, 'mount'), /^\/proc\/1\/ns\/mnt$/)
 })
 
-test('nf_tables: a batch happens whole or not at all', { skip }, () => {
+test('nf_tables: a batch happens whole or not at all', { skip: noPacketFilter }, () => {
   using socket = new NetlinkSocket('NETLINK_NETFILTER')
   const chain = { table: 't1', name: 'c', type: 'filter', hook: 'forward', priority: 0 } as const
   socket.batch(
@@ -172,7 +173,7 @@ test('nf_tables: a batch happens whole or not at all', { skip }, () => {
   socket.batch(transaction([deleteTable('t1')]))
 })
 
-test('nf_tables: elements of a map come and go', { skip }, () => {
+test('nf_tables: elements of a map come and go', { skip: noPacketFilter }, () => {
   using socket = new NetlinkSocket('NETLINK_NETFILTER')
   const key = (port: number): Buffer => concatenation(Buffer.of(6), Buffer.of(port >> 8, port & 255))
   const data = concatenation(Buffer.of(10, 0, 0, 2), Buffer.of(0, 80))
@@ -192,7 +193,7 @@ test('nf_tables: elements of a map come and go', { skip }, () => {
   socket.batch(transaction([deleteTable('t3')]))
 })
 
-test("the engine's whole table is taken, twice in a row, with and without IPv6", { skip }, () => {
+test("the engine's whole table is taken, twice in a row, with and without IPv6", { skip: noPacketFilter }, () => {
   using socket = new NetlinkSocket('NETLINK_NETFILTER')
   const network = (bridge: string, internal: boolean, ...subnets: string[]) => ({
     bridge,

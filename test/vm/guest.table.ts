@@ -36,6 +36,12 @@ export const maskedUnits = [
     'systemd-hwdb-update.service',
     'systemd-networkd-wait-online.service',
   ],
-  ...['systemd-pstore.service', 'systemd-random-seed.service', 'systemd-timesyncd.service', 'podman.service'],
+  ...[
+    'apparmor.service',
+    'systemd-pstore.service',
+    'systemd-random-seed.service',
+    'systemd-timesyncd.service',
+    'podman.service',
+  ],
   ...['podman.socket', 'podman-restart.service', 'podman-auto-update.timer', 'docker-registry.service'],
 ]

@@ -33,7 +33,7 @@ type Result = Run & { code: number | undefined; seconds: number; report: Report 
 const testScript = (files: readonly string[]): string =>
   [
     `export UV_USE_IO_URING=0${process.stdout.isTTY ? '' : ' NO_COLOR=1'}`,
-    'exec node --test --test-concurrency=1 --test-timeout=1800000 \\',
+    'exec node --test --test-concurrency=1 --test-timeout=900000 \\',
     '  --test-reporter=spec --test-reporter-destination=stdout \\',
     '  --test-reporter=./.ci/test-reporter.mjs --test-reporter-destination=/job/report.json \\',
     `  ${files.map((file) => `'${file}'`).join(' ')}`,
