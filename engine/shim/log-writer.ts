@@ -1,10 +1,12 @@
 /**
- * The json-file log: one `{"log":…,"stream":…,"time":…}` a line, rotated by size; wire fact 99. Bytes go from the pipe's
- * buffer to the file's without becoming strings: this loop sees all that a container prints.
+ * The json-file log: one `{"log":…,"stream":…,"time":…}` a line, rotated by size; wire fact 99. This loop sees all that a
+ * container prints: a line that needs no escape goes from the buffer it was read into to the file, and is neither copied
+ * nor made a string.
  */
 import { isUtf8 } from 'node:buffer'
-import { closeSync, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, renameSync, rmSync } from 'node:fs'
 import { timestamp } from '../base/time.ts'
+import { Gather, PieceSource } from '../kernel/gather.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { LogConfig } from './shim.ts'
 
@@ -17,26 +19,41 @@ const newline = 0x0a
 const quote = 0x22
 const backslash = 0x5c
 const hex = Buffer.from('0123456789abcdef')
-/** One input byte becomes at most six (\u001b); plus prefix, suffix and attributes of a piece. */
-const roomForPiece = longestPiece * 6 + 512
-const bufferSize = 2 * roomForPiece
+/** One input byte becomes at most six: \u001b. */
+const longestEscaped = longestPiece * 6
+/** A time, and the signs around it. */
+const roomForTime = 64
 
 /** The start of an unfinished line. */
 type Pending = { bytes: Buffer; length: number; time: string }
 
-type Tail = { time: string; ended: Buffer; open: Buffer }
+/** What ends a line of the file and begins the next one: at one time, in #out. */
+type Seam = { time: string; from: number; length: number }
 
 const prefix = Buffer.from('{"log":"')
+const prefixSource = new PieceSource(prefix)
+/** The line's own newline, escaped, with which a seam begins. */
+const escapedNewline = 2
+/** A piece, and what closes it. */
+const roomForLine = 3
 
 export class LogWriter implements Disposable {
   readonly #config: LogConfig
-  readonly #out: Buffer
+  readonly #gather = new Gather()
+  /** What is not written from where it was read: seams, and pieces with escapes. */
+  readonly #out: PieceSource
+  /** #out is begun anew before it has less than this. */
+  readonly #reserve: number
   readonly #suffix: Record<LogStream, string>
-  readonly #tails: Partial<Record<LogStream, Tail>> = {}
+  #seams: Partial<Record<LogStream, Seam>> = {}
   readonly #pending: Partial<Record<LogStream, Pending>> = {}
+  #source: PieceSource | undefined
   #fd: number
   #written: number
+  /** Bytes used of #out. */
   #at = 0
+  /** Whether the last piece ends with the prefix of a line that has not come yet. */
+  #begun = false
 
   constructor(config: LogConfig) {
     this.#config = config
@@ -45,7 +62,8 @@ export class LogWriter implements Disposable {
       stdout: `","stream":"stdout",${attributes}"time":"`,
       stderr: `","stream":"stderr",${attributes}"time":"`,
     }
-    this.#out = Buffer.allocUnsafeSlow(bufferSize)
+    this.#reserve = longestEscaped + Buffer.byteLength(this.#suffix.stdout) + roomForTime
+    this.#out = new PieceSource(Buffer.allocUnsafeSlow(2 * this.#reserve))
     this.#fd = openSync(config.path, 'a', 0o640)
     this.#written = fstatSync(this.#fd).size
   }
@@ -55,7 +73,14 @@ export class LogWriter implements Disposable {
     const time = timestamp()
     let start = this.#finishPending(stream, data, length, time)
     while (start < length) {
-      const end = data.indexOf(newline, start)
+      const special = plainUntil(data, start, length)
+      if (special === length) break
+      if (data[special] === newline && special - start < longestPiece) {
+        this.#plainLine(stream, data, start, special, time)
+        start = special + 1
+        continue
+      }
+      const end = data.indexOf(newline, special)
       if (end === -1 || end >= length) break
       this.#line(stream, data, start, end, time)
       start = end + 1
@@ -121,40 +146,62 @@ export class LogWriter implements Disposable {
     pending.length += to - from
   }
 
-  #piece(stream: LogStream, data: Buffer, from: number, to: number, how: { time: string; ended: boolean }): void {
-    if (this.#at > bufferSize - roomForPiece) this.#flush()
-    if (this.#config.maxSize > 0 && this.#written + this.#at >= this.#config.maxSize) this.#rotate()
-    const out = this.#out
-    const start = this.#at + prefix.length
-    for (let index = 0; index < prefix.length; index += 1) out[this.#at + index] = prefix[index]!
-    let end = escapeInto(out, start, data, from, to)
-    if (end < 0) {
-      const repaired = Buffer.from(data.toString('utf8', from, to))
-      end = escapeInto(out, start, repaired, 0, repaired.length)
-    }
-    end += this.#tail(stream, how).copy(out, end)
-    this.#at = end
+  /** Precondition: no byte of it needs an escape, and `data` stays as it is until the flush. */
+  #plainLine(stream: LogStream, data: Buffer, from: number, to: number, time: string): void {
+    this.#makeRoom()
+    if (this.#source?.buffer !== data) this.#source = new PieceSource(data)
+    if (!this.#begun) this.#gather.add(prefixSource, 0, prefix.length)
+    this.#gather.add(this.#source, from, to - from)
+    this.#close(stream, time, true)
   }
 
-  /** What ends a line of the file: the same for all lines that were read at once. */
-  #tail(stream: LogStream, { time, ended }: { time: string; ended: boolean }): Buffer {
-    const known = this.#tails[stream]
-    if (known !== undefined && known.time === time) return ended ? known.ended : known.open
-    const text = `${this.#suffix[stream]}${time}"}\n`
-    const tail = { time, ended: Buffer.from(`\\n${text}`), open: Buffer.from(text) }
-    this.#tails[stream] = tail
-    return ended ? tail.ended : tail.open
+  #piece(stream: LogStream, data: Buffer, from: number, to: number, how: { time: string; ended: boolean }): void {
+    this.#makeRoom()
+    if (!this.#begun) this.#gather.add(prefixSource, 0, prefix.length)
+    const out = this.#out.buffer
+    let end = escapeInto(out, this.#at, data, from, to)
+    if (end < 0) {
+      const repaired = Buffer.from(data.toString('utf8', from, to))
+      end = escapeInto(out, this.#at, repaired, 0, repaired.length)
+    }
+    this.#gather.add(this.#out, this.#at, end - this.#at)
+    this.#at = end
+    this.#close(stream, how.time, how.ended)
+  }
+
+  #makeRoom(): void {
+    if (this.#gather.room < roomForLine || this.#at > this.#out.buffer.length - this.#reserve) this.#flush()
+    const { maxSize } = this.#config
+    if (maxSize > 0 && this.#written + this.#gather.bytes - (this.#begun ? prefix.length : 0) >= maxSize) this.#rotate()
+  }
+
+  /** Ends a line of the file; the next one is begun along with it. */
+  #close(stream: LogStream, time: string, ended: boolean): void {
+    let seam = this.#seams[stream]
+    if (seam?.time !== time) {
+      const text = `\\n${this.#suffix[stream]}${time}"}\n${prefix}`
+      seam = { time, from: this.#at, length: this.#out.buffer.write(text, this.#at) }
+      this.#at += seam.length
+      this.#seams[stream] = seam
+    }
+    const skipped = ended ? 0 : escapedNewline
+    this.#gather.add(this.#out, seam.from + skipped, seam.length - skipped)
+    this.#begun = true
   }
 
   /** A full disk costs log lines, never the container: what cannot be written is dropped. */
   #flush(): void {
+    if (this.#begun) this.#gather.shorten(prefix.length)
+    this.#begun = false
+    const { bytes } = this.#gather
     try {
-      for (let sent = 0; sent < this.#at; ) sent += writeSync(this.#fd, this.#out, sent, this.#at - sent)
-      this.#written += this.#at
+      this.#gather.write(this.#fd)
+      this.#written += bytes
     } catch (error) {
       if (!isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG', 'EIO')) throw error
     } finally {
       this.#at = 0
+      this.#seams = {}
     }
   }
 
@@ -189,6 +236,26 @@ const kinds = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte < 0x20 || byte === quote || byte === backslash) return escaped
   return byte < 0x80 ? plain : beyondAscii
 })
+
+/** Where the first byte is that needs a look: an escape, a newline, or the start of something beyond ASCII. */
+function plainUntil(data: Buffer, from: number, to: number): number {
+  let index = from
+  while (index + 8 <= to && eightArePlain(data, index)) index += 8
+  while (index < to && kinds[data[index]!] === plain) index += 1
+  return index
+}
+
+/** One branch for eight bytes: nearly half the time of one for each. */
+const eightArePlain = (data: Buffer, at: number): boolean =>
+  (kinds[data[at]!]! |
+    kinds[data[at + 1]!]! |
+    kinds[data[at + 2]!]! |
+    kinds[data[at + 3]!]! |
+    kinds[data[at + 4]!]! |
+    kinds[data[at + 5]!]! |
+    kinds[data[at + 6]!]! |
+    kinds[data[at + 7]!]!) ===
+  plain
 
 /**
  * Copies with JSON's escapes, what needs none in one piece; returns the position after, or -1 where the bytes are not

@@ -96,3 +96,26 @@ test('random bytes cut anywhere say the same as a plain reading', () => {
     assert.equal(texts(written(chunks)).join(''), text)
   }
 })
+
+test('attributes of any size, and lines all of whose bytes grow', () => {
+  const attributes = { 'org.example.long': 'ä'.repeat(20_000) }
+  const worst = '\u0001'.repeat(longestPiece - 1)
+  const chunk = `${worst}\nplain\n${worst}\n"\n`.repeat(3)
+  const lines = written([['stdout', chunk]], attributes)
+  assert.equal(texts(lines).join(''), chunk)
+  for (const { attrs } of lines) assert.deepEqual(attrs, attributes)
+})
+
+test('plain lines, lines with escapes and unfinished ones in one read, of both streams', () => {
+  const lines = ['a plain one\n', '\n', 'tab\there\n', 'umläut\n', 'plain again\n', 'and again\n', 'not ended']
+  const chunk = lines.join('')
+  const found = written([
+    ['stdout', 'begun, '],
+    ['stderr', chunk],
+    ['stdout', chunk],
+    ['stderr', '\nmore\n'.repeat(2000)],
+  ])
+  const of = (stream: LogStream): string => texts(found.filter((line) => line.stream === stream)).join('')
+  assert.equal(of('stdout'), `begun, ${chunk}`)
+  assert.equal(of('stderr'), chunk + '\nmore\n'.repeat(2000))
+})
