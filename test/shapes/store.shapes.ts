@@ -163,7 +163,7 @@ export const version = z.strictObject({
   Components: z.array(component).min(1),
   Version: text,
   ApiVersion: z.literal('1.51'),
-  MinAPIVersion: z.literal('1.24'),
+  MinAPIVersion: z.literal('1.22'),
   GitCommit: text,
   GoVersion: text,
   Os: z.literal('linux'),
