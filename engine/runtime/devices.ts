@@ -46,7 +46,8 @@ const isBound = (mounts: readonly OciMount[]): boolean =>
   )
 
 export function makeDevices(root: number, spec: OciSpec): void {
-  const asked = spec.linux?.devices ?? []
+  // A container's terminals come from its own devpts: whoever asks for the machine's /dev/ptmx gets that one's.
+  const asked = (spec.linux?.devices ?? []).filter(({ path }) => posix.normalize(path) !== '/dev/ptmx')
   const bound = isBound(spec.mounts ?? [])
   if (!bound) makeDefaults(root, new Set(asked.map(({ path }) => path)), spec.process?.terminal === true)
   for (const device of asked) makeDevice(root, device, bound && posix.normalize(device.path).startsWith('/dev/'))
