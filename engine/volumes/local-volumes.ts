@@ -1,5 +1,5 @@
 /** Named volumes in directories of the store; wire facts 157, 158, 162, 164. */
-import { closeSync, mkdirSync, rmdirSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database, Row, Schema } from '../base/database.ts'
 import { EngineError } from '../base/errors.ts'
@@ -26,6 +26,8 @@ export const volumeSchema: Schema = {
 
 /** Of the trash: not a name that a volume can have. */
 const trashName = '.trash'
+/** In the directory of a volume that is being removed: written before its row goes. */
+const removalMark = 'removing'
 
 export class LocalVolumes implements Volumes {
   readonly #database: Database
@@ -39,6 +41,18 @@ export class LocalVolumes implements Volumes {
     mkdirSync(this.#root, { recursive: true, mode: 0o701 })
     this.#trash = new Trash(join(this.#root, trashName))
     this.#trash.empty()
+    this.#recover()
+  }
+
+  /**
+   * Directories without a row: what a killed daemon had begun to make or to remove. One that has files and no mark is
+   * left alone, in case that it is the database that was lost.
+   */
+  #recover(): void {
+    const names = readdirSync(this.#root).filter((name) => name !== trashName && this.#find(name) === undefined)
+    for (const name of names)
+      if (existsSync(join(this.#root, name, removalMark))) this.#discard(name)
+      else this.#discardEmpty(name)
   }
 
   get(name: string): Volume {
@@ -104,21 +118,32 @@ export class LocalVolumes implements Volumes {
     }
     if (options.usedBy.length > 0)
       throw new EngineError('conflict', `remove ${name}: volume is in use - [${options.usedBy.join(', ')}]`)
+    writeFileSync(join(this.#root, name, removalMark), '')
     this.#database.run('DELETE FROM volume WHERE name = ?', name)
     this.#discard(name)
   }
 
-  #discard(name: string): void {
+  /** Whether it was empty and is gone. */
+  #discardEmpty(name: string): boolean {
     const path = join(this.#root, name)
     try {
-      // An empty one, as most are, goes at once.
       rmdirSync(join(path, '_data'))
-      rmdirSync(path)
     } catch (error) {
-      if (!isErrno(error, 'ENOENT', 'ENOTEMPTY')) throw error
-      this.#trash.take(path)
-      this.#trash.empty()
+      if (isErrno(error, 'ENOTEMPTY')) return false
+      if (!isErrno(error, 'ENOENT')) throw error
     }
+    rmSync(join(path, removalMark), { force: true })
+    rmdirSync(path)
+    return true
+  }
+
+  #discard(name: string): void {
+    const path = join(this.#root, name)
+    if (!existsSync(path)) return
+    // An empty one, as most are, goes at once.
+    if (this.#discardEmpty(name)) return
+    this.#trash.take(path)
+    this.#trash.empty()
   }
 
   /** Bytes of the files in it. */

@@ -12,7 +12,7 @@ import { noEngine, TestEngine, unframe } from './engine.ts'
 import { startHostile } from './registry-hostile.ts'
 import { groupsOf, residue, settled, supervisors } from './residue.ts'
 
-const rounds = 12
+const rounds = 5
 
 /** What the daemon's answers promise of one container. */
 type Promised = { id?: string; made?: true; started?: true; removing?: true; removed?: true }
@@ -109,6 +109,62 @@ test('killed amid creates, starts and removals', { skip: noEngine }, async () =>
     for (const { Id } of await listed(engine))
       assert.equal((await engine.call('DELETE', `/containers/${Id}?force=1`)).status, 204)
     await assertWhole(engine, new Map())
+  }
+})
+
+/** Where in the work the daemon is killed, as shares of the time that it takes. */
+const moments = [0.1, 0.3, 0.5, 0.7, 0.9]
+
+type Phase = { verb: string; before: readonly string[]; call: readonly [method: string, path: string] }
+
+const phases: readonly Phase[] = [
+  { verb: 'create', before: [], call: ['POST', '/containers/create?name=NAME'] },
+  { verb: 'start', before: ['create'], call: ['POST', '/containers/NAME/start'] },
+  { verb: 'remove', before: ['create'], call: ['DELETE', '/containers/NAME?v=1'] },
+  { verb: 'remove with force', before: ['create', 'start'], call: ['DELETE', '/containers/NAME?v=1&force=1'] },
+]
+
+/** With a volume of its own and one that is shared, a network and a limit: something of every layer. */
+const everything = {
+  Image: 'host',
+  Cmd: ['sleep', '600'],
+  Volumes: { '/own': {} },
+  HostConfig: { NetworkMode: 'bridge', Memory: 64 * 1024 ** 2, Binds: ['common:/common'] },
+}
+
+async function perform(engine: TestEngine, verb: string, name: string): Promise<number> {
+  const [method, path] = phases.find((phase) => phase.verb === verb)!.call
+  const body = verb === 'create' ? { body: everything } : {}
+  return (await engine.call(method, path.replace('NAME', name), body)).status
+}
+
+test('killed in each part of a creation, a start and a removal', { skip: noEngine }, async () => {
+  await using engine = await TestEngine.start()
+  for (const { verb, before } of phases) {
+    for (const one of before) await perform(engine, one, 'measured')
+    const began = performance.now()
+    assert.ok((await perform(engine, verb, 'measured')) < 300, verb)
+    const takes = performance.now() - began
+    if (!verb.startsWith('remove')) await engine.call('DELETE', '/containers/measured?v=1&force=1')
+    for (const moment of moments) {
+      for (const one of before) assert.ok((await perform(engine, one, 'victim')) < 300)
+      const status = perform(engine, verb, 'victim').catch(() => undefined)
+      await sleep(moment * takes)
+      await engine.end('SIGKILL')
+      const answered = await status
+      await engine.begin()
+      const at = `${verb}, killed at ${moment}`
+      assert.doesNotMatch(engine.output, /^drydock: /m, at)
+      const [left] = await listed(engine)
+      if (answered !== undefined) assert.equal(left === undefined, verb.startsWith('remove'), at)
+      if (left === undefined && verb === 'start') assert.fail(`${at}: the container is gone`)
+      const now = new Map([['victim', left === undefined ? {} : { made: true as const, removing: true as const }]])
+      await assertWhole(engine, now)
+      const volumes = residue(engine).filter((line) => /^volume [0-9a-f]{64}$/.test(line))
+      assert.equal(volumes.length, left === undefined ? 0 : 1, at)
+      if (left !== undefined) assert.equal((await engine.call('DELETE', '/containers/victim?v=1&force=1')).status, 204)
+      await assertWhole(engine, new Map())
+    }
   }
 })
 

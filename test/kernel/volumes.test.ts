@@ -56,6 +56,29 @@ test('names and options that cannot be are refused, and make nothing', { skip },
   assert.deepEqual(readdirSync(join(root, 'volumes')), ['.trash'])
 })
 
+test('what a killed daemon left of a removal or a creation goes, what nobody was removing stays', {
+  skip,
+}, async () => {
+  const path = (name: string): string => join(root, 'volumes', name)
+  for (const name of ['kept', 'removed', 'lost']) {
+    const { mountpoint } = await volumes.create({ name })
+    writeFileSync(join(mountpoint, 'file'), 'x')
+  }
+  writeFileSync(join(path('kept'), 'removing'), '')
+  writeFileSync(join(path('removed'), 'removing'), '')
+  database.run("DELETE FROM volume WHERE name IN ('removed', 'lost')")
+  mkdirSync(join(path('begun'), '_data'), { recursive: true })
+  volumes = new LocalVolumes(database, root)
+  await volumes.settled()
+  assert.deepEqual(readdirSync(join(root, 'volumes')).sort(), ['.trash', 'kept', 'lost'])
+  assert.deepEqual(
+    volumes.list().map(({ name }) => name),
+    ['kept'],
+  )
+  await volumes.remove('kept', { force: false, usedBy: [] })
+  assert.equal(existsSync(path('kept')), false)
+})
+
 test('removed with what is in it, unless somebody uses it', { skip }, async () => {
   const { mountpoint } = await volumes.create({ name: 'data' })
   mkdirSync(join(mountpoint, 'deep/er'), { recursive: true })
