@@ -153,10 +153,19 @@ export function surrender(process: OciProcess, loadFilter: () => void): void {
   }
 }
 
-/** The container's environment with HOME from its /etc/passwd, when none is given; `/` for a user it does not list. */
+/**
+ * The container's environment: each name once, the last one given counts; with HOME from the container's /etc/passwd when
+ * none or an empty one is given, `/` for a user it does not list.
+ */
 export function withHome(environment: readonly string[], uid: number): readonly string[] {
-  if (environment.some((entry) => entry.startsWith('HOME='))) return environment
-  return [...environment, `HOME=${homeOf(uid)}`]
+  const byName = new Map<string, string>()
+  for (const entry of environment) {
+    const name = entry.split('=', 1)[0]!
+    byName.delete(name)
+    byName.set(name, entry)
+  }
+  if ((byName.get('HOME') ?? 'HOME=') === 'HOME=') byName.set('HOME', `HOME=${homeOf(uid)}`)
+  return [...byName.values()]
 }
 
 /** Read at most this much: the file is the image's. */

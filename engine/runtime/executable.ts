@@ -7,9 +7,12 @@ const quoted = (text: string): string => JSON.stringify(text)
 
 type Verdict = 'found' | 'missing' | 'directory' | 'denied'
 
-function judge(path: string): Verdict {
+/** @param override the program keeps CAP_DAC_OVERRIDE, which access(2), asking for the real user, does not count */
+function judge(path: string, override: boolean): Verdict {
   try {
-    if (statSync(path).isDirectory()) return 'directory'
+    const status = statSync(path)
+    if (status.isDirectory()) return 'directory'
+    if (override && (status.mode & 0o111) !== 0) return 'found'
     accessSync(path, constants.X_OK)
     return 'found'
   } catch (error) {
@@ -19,15 +22,15 @@ function judge(path: string): Verdict {
 
 /**
  * The path to hand to execve(2), with the container's root entered and its user assumed. A name without a slash is
- * looked for along PATH. Throws `not-found`-like text (127) or `permission denied` (126), as kind invalid.
+ * looked for along PATH. `override`: the program keeps CAP_DAC_OVERRIDE. Throws `not-found`-like text (127) or `permission denied` (126), as kind invalid.
  */
-export function findExecutable(name: string, environment: readonly string[]): string {
-  if (name.includes('/')) return requireExecutable(name)
+export function findExecutable(name: string, environment: readonly string[], override = false): string {
+  if (name.includes('/')) return requireExecutable(name, override)
   const path = environment.find((entry) => entry.startsWith('PATH='))?.slice(5) ?? ''
   let denied = false
   for (const directory of path.split(':')) {
     const candidate = `${directory === '' ? '.' : directory}/${name}`
-    const verdict = judge(candidate)
+    const verdict = judge(candidate, override)
     if (verdict === 'found') return candidate
     denied ||= verdict === 'denied'
   }
@@ -35,8 +38,8 @@ export function findExecutable(name: string, environment: readonly string[]): st
   throw new EngineError('invalid', `exec: ${quoted(name)}: executable file not found in $PATH`)
 }
 
-function requireExecutable(path: string): string {
-  const verdict = judge(path)
+function requireExecutable(path: string, override: boolean): string {
+  const verdict = judge(path, override)
   if (verdict === 'missing')
     throw new EngineError('invalid', `exec: ${quoted(path)}: stat ${path}: no such file or directory`)
   if (verdict === 'directory') throw new EngineError('invalid', `exec: ${quoted(path)}: is a directory`)

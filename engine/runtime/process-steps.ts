@@ -201,5 +201,6 @@ function findProgram(context: ProcessContext): void {
   const first = process.args[0]
   if (first === undefined) throw new EngineError('invalid', 'process.args: no command specified')
   context.environment = withHome(process.env ?? [], process.user.uid)
-  context.program = findExecutable(first, context.environment)
+  const override = process.capabilities?.effective?.includes('CAP_DAC_OVERRIDE') === true
+  context.program = findExecutable(first, context.environment, override)
 }

@@ -15,6 +15,7 @@ import { processStat } from './container-status.ts'
 import type { Containers } from './containers.ts'
 import { destroy } from './delete-container.ts'
 import type { ParsedFlags } from './flags.ts'
+import { NotExecuted } from './not-executed.ts'
 import { checkTerminal, ProcessStart, type StartOptions, startOptions, withActivation } from './process-start.ts'
 import { type CgroupRecord, type ContainerRecord, checkId } from './state-store.ts'
 
@@ -89,7 +90,7 @@ function letGo({ cgroup }: Creation, process: CreatedProcess): void {
   } catch (error) {
     cgroup.kill(killPatience)
     cgroup.remove()
-    throw failedToStart(error)
+    throw new NotExecuted(messageOf(error), { cause: error })
   }
 }
 
@@ -108,6 +109,7 @@ function prepare(containers: Containers, flags: ParsedFlags, detached: boolean):
   validate(given)
   const cgroupRecord = containers.chooseGroup(id, given)
   const cgroup = containers.group(cgroupRecord)
+  if (cgroupRecord.kind !== 'none') refuseOccupied(cgroup)
   const spec = completed(given, bundle)
   return {
     containers,
@@ -120,6 +122,13 @@ function prepare(containers: Containers, flags: ParsedFlags, detached: boolean):
     flags,
     options,
   }
+}
+
+/** Its limits and its freezer would be those of somebody else's processes, too. */
+function refuseOccupied(cgroup: Cgroup): void {
+  const count = cgroup.processes().length
+  if (count > 0) throw new EngineError('conflict', `container's cgroup is not empty: ${count} process(es) found`)
+  if (cgroup.frozen()) throw new EngineError('conflict', "container's cgroup unexpectedly frozen")
 }
 
 /** Takes the identifier; the returned function gives it back. */

@@ -1,6 +1,7 @@
 /** `exec`: a further process in a running container. */
 import { resolve } from 'node:path'
 import { EngineError, messageOf } from '../../base/errors.ts'
+import { enteredBelow, parseSubgroups } from '../../cgroup/subgroup.ts'
 import type { OciProcess } from '../../spec/oci.ts'
 import { joinContainer } from '../exec.ts'
 import { loadSeccomp } from '../load-seccomp.ts'
@@ -21,8 +22,10 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
     inherited: containers.settings.inherited,
     activated: false,
   })
+  const subgroups = parseSubgroups(flags.list('cgroup'))
   checkTerminal(process.terminal === true, options)
   using start = new ProcessStart(process, options, containers.log)
+  containers.log.debug('nsexec container setup: forking the process')
   const joined = join(() =>
     joinContainer({
       id: record.id,
@@ -30,7 +33,7 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
       pid: record.pid,
       process,
       spec: record.spec,
-      cgroup: cgroup,
+      cgroup: subgroups.size === 0 ? cgroup : enteredBelow(cgroup, subgroups),
       loadSeccomp,
       supervised: false,
       warn: (sentence) => containers.log.warn(sentence),
@@ -40,6 +43,10 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
   )
   try {
     start.created(joined)
+    containers.log.debug(`child process in init(): ${joined.pid}`)
+    for (const [name, milliseconds] of joined.steps)
+      containers.log.debug(`init: ${name}: ${milliseconds.toFixed(2)} ms`)
+    containers.log.debug('setns_init: about to exec')
   } catch (error) {
     joined.abandon()
     throw error

@@ -50,6 +50,12 @@ export class Log {
     if (this.#fd !== standardError) tell(standardError, `${message}\n`)
   }
 
+  /** The words of a container that could not become its program. */
+  refusal(message: string): void {
+    if (this.#fd !== standardError) this.#write('error', message)
+    tell(standardError, `${message}\n`)
+  }
+
   [Symbol.dispose](): void {
     if (this.#fd !== standardError) closeSync(this.#fd)
     this.#fd = standardError

@@ -3,7 +3,7 @@
  * NAME is what the program is called in its own words; DESCRIPTORS how many descriptors from 3 on were open without a gap
  * when it was started, before Node opened its own. Every verb is loaded when it is asked for: starting is most of the time.
  */
-import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
+import { chmodSync, closeSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { engineVersion } from '../../base/engine-version.ts'
 import { EngineError, messageOf } from '../../base/errors.ts'
@@ -12,6 +12,7 @@ import { releaseSignals } from '../../kernel/signals.ffi.ts'
 import { Containers, type Settings } from './containers.ts'
 import { type ParsedFlags, parseFlags, parseTruth } from './flags.ts'
 import { Log, tell } from './log.ts'
+import { NotExecuted } from './not-executed.ts'
 import { globalFlags, type Verb, type VerbName, verbs } from './verbs.table.ts'
 import { versionText } from './version.ts'
 
@@ -137,10 +138,22 @@ async function main(program: string, inherited: number, words: readonly string[]
     if (verb === undefined) throw new EngineError('invalid', `No help topic for '${name}'`)
     return await perform(verb, rest, new Containers(settingsFrom(globals, program, inherited), log))
   } catch (error) {
-    log.error(`${verb === undefined ? '' : (prefixes[verb.name] ?? '')}${messageOf(error)}`)
+    if (error instanceof NotExecuted) log.refusal(error.message)
+    else log.error(`${verb === undefined ? '' : (prefixes[verb.name] ?? '')}${messageOf(error)}`)
     if (!(error instanceof EngineError) && error instanceof Error) log.debug(error.stack ?? '')
     return (verb === undefined ? undefined : exitCodes[verb.name]) ?? 1
   }
+}
+
+/** How the program behind /proc/self/exe is kept from being overwritten; asked for in the debug log only. */
+async function sealedBy(): Promise<string> {
+  const { isErrno } = await import('../../kernel/libc.ffi.ts')
+  try {
+    closeSync(openSync('/proc/self/exe', constants.O_WRONLY))
+  } catch (error) {
+    if (isErrno(error, 'EROFS')) return '/proc/self/exe clone of the mount, read-only'
+  }
+  return 'the file as it is: nothing keeps its owner from writing it'
 }
 
 async function perform(verb: Verb, words: readonly string[], containers: Containers): Promise<number> {
@@ -156,6 +169,8 @@ async function perform(verb: Verb, words: readonly string[], containers: Contain
     await help(program, verb.name)
     throw error
   }
+  const { log } = containers
+  if (log.debugs) log.debug(`${program} exeseal: using ${await sealedBy()}`)
   const run = await runners[verb.name]()
   return run(containers, flags)
 }

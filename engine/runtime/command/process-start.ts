@@ -120,6 +120,11 @@ export class ProcessStart implements Disposable {
     if (this.#console !== undefined && master !== undefined)
       sendDescriptors(this.#console, Buffer.from('/dev/ptmx'), [master])
     if (this.#pipes !== undefined) for (const fd of Object.values(this.streams!)) close(fd)
+    if (this.#terminal !== undefined) {
+      leaveNewLines(master!)
+      this.#terminal.passSize(master!)
+      this.#terminal.makeRaw()
+    }
   }
 
   writePidFile(pid: number): void {
@@ -134,11 +139,6 @@ export class ProcessStart implements Disposable {
   follow(process: CreatedProcess, ended: () => void): number {
     const common = { pid: process.pid, pidfd: process.pidfd, signals: this.#signals!, log: this.#log }
     const terminal = this.#terminal
-    if (terminal !== undefined) {
-      leaveNewLines(process.master!)
-      terminal.passSize(process.master!)
-      terminal.makeRaw()
-    }
     const relay = new Relay(
       terminal === undefined ? { ...common, pipes: this.#pipes! } : { ...common, terminal, master: process.master! },
     )
