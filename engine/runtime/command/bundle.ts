@@ -81,7 +81,7 @@ export function rootOf(spec: OciSpec, bundle: string): string {
  * What every container has, whatever its config says: the use of the default devices. Bind sources count from the
  * bundle; config.md "Mounts".
  */
-export function completed(spec: OciSpec, bundle: string): OciSpec {
+export function completed(spec: OciSpec, bundle: string, warn: (sentence: string) => void): OciSpec {
   const linux = spec.linux ?? {}
   const devices = [...(linux.resources?.devices ?? []), ...alwaysAllowedDevices]
   const mounts = (spec.mounts ?? []).map((mount) =>
@@ -91,9 +91,22 @@ export function completed(spec: OciSpec, bundle: string): OciSpec {
   )
   return {
     ...spec,
+    ...(spec.process === undefined ? {} : { process: completedProcess(spec.process, warn) }),
     mounts,
     linux: { ...linux, resources: { ...linux.resources, devices } },
   }
+}
+
+/** What is left out means root; an ambient capability that could not be raised is told, as runc does, and left out. */
+export function completedProcess(given: OciProcess, warn: (sentence: string) => void): OciProcess {
+  const { capabilities } = given
+  const user = { ...given.user, uid: given.user?.uid ?? 0, gid: given.user?.gid ?? 0 }
+  if (capabilities?.ambient === undefined) return { ...given, user }
+  const raisable = (name: string): boolean =>
+    [capabilities.permitted, capabilities.inheritable].every((set) => set?.includes(name) === true)
+  for (const name of capabilities.ambient.filter((each) => !raisable(each)))
+    warn(`can't raise ambient capability ${name}: it is not permitted and inheritable as well`)
+  return { ...given, user, capabilities: { ...capabilities, ambient: capabilities.ambient.filter(raisable) } }
 }
 
 const isBind = ({ type, options }: { type?: string; options?: string[] }): boolean =>

@@ -106,11 +106,11 @@ function prepare(containers: Containers, flags: ParsedFlags, detached: boolean):
   const given = readSpec(bundle)
   const rootfs = rootOf(given, bundle)
   checkTerminal(given.process?.terminal === true, options)
-  validate(given)
+  const spec = completed(given, bundle, (sentence) => containers.log.warn(sentence))
+  checkConfig(spec, containers)
   const cgroupRecord = containers.chooseGroup(id, given)
   const cgroup = containers.group(cgroupRecord)
   if (cgroupRecord.kind !== 'none') refuseOccupied(cgroup)
-  const spec = completed(given, bundle)
   return {
     containers,
     id,
@@ -121,6 +121,18 @@ function prepare(containers: Containers, flags: ParsedFlags, detached: boolean):
     cgroupRecord,
     flags,
     options,
+  }
+}
+
+function checkConfig(spec: OciSpec, { host }: Containers): void {
+  try {
+    validate(spec)
+    if (host.version === 1 && Object.keys(spec.linux?.resources?.unified ?? {}).length > 0)
+      throw new EngineError('invalid', 'linux.resources.unified: settings by file need cgroup v2')
+  } catch (error) {
+    if (error instanceof EngineError)
+      throw new EngineError(error.kind, `invalid configuration: ${error.message}`, { cause: error })
+    throw error
   }
 }
 

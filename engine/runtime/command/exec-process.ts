@@ -5,7 +5,7 @@ import { enteredBelow, parseSubgroups } from '../../cgroup/subgroup.ts'
 import type { OciProcess } from '../../spec/oci.ts'
 import { joinContainer } from '../exec.ts'
 import { loadSeccomp } from '../load-seccomp.ts'
-import { checkProcess, readProcess, readSpec } from './bundle.ts'
+import { checkProcess, completedProcess, readProcess, readSpec } from './bundle.ts'
 import type { Containers } from './containers.ts'
 import type { ParsedFlags } from './flags.ts'
 import { checkTerminal, ProcessStart, startOptions } from './process-start.ts'
@@ -16,7 +16,7 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
   if (status === 'stopped') throw new EngineError('conflict', 'cannot exec in a stopped container')
   if (status === 'paused' && !flags.is('ignore-paused'))
     throw new EngineError('conflict', 'cannot exec in a paused container (use --ignore-paused to override)')
-  const process = processOf(record, flags)
+  const process = completedProcess(processOf(record, flags), (sentence) => containers.log.warn(sentence))
   const options = startOptions(flags, {
     detached: flags.is('detach'),
     inherited: containers.settings.inherited,

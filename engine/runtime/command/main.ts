@@ -3,7 +3,7 @@
  * NAME is what the program is called in its own words; DESCRIPTORS how many descriptors from 3 on were open without a gap
  * when it was started, before Node opened its own. Every verb is loaded when it is asked for: starting is most of the time.
  */
-import { chmodSync, closeSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { accessSync, chmodSync, constants, mkdirSync, readFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { engineVersion } from '../../base/engine-version.ts'
 import { EngineError, messageOf } from '../../base/errors.ts'
@@ -149,7 +149,7 @@ async function main(program: string, inherited: number, words: readonly string[]
 async function sealedBy(): Promise<string> {
   const { isErrno } = await import('../../kernel/libc.ffi.ts')
   try {
-    closeSync(openSync('/proc/self/exe', constants.O_WRONLY))
+    accessSync('/proc/self/exe', constants.W_OK)
   } catch (error) {
     if (isErrno(error, 'EROFS')) return '/proc/self/exe clone of the mount, read-only'
   }
@@ -179,4 +179,4 @@ async function perform(verb: Verb, words: readonly string[], containers: Contain
 releaseSignals()
 prepareFork(readFileSync('/proc/self/maps', 'utf8'))
 const [, script = '', name = basename(script), descriptors = '0', ...words] = process.argv
-void main(name, Number(descriptors), words).then(exit)
+void main(basename(name), Number(descriptors), words).then(exit)
