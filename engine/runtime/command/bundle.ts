@@ -5,7 +5,7 @@ import { EngineError, messageOf } from '../../base/errors.ts'
 import { isErrno } from '../../kernel/libc.ffi.ts'
 import { parseExactly } from '../../spec/config-json.ts'
 import { alwaysAllowedDevices } from '../../spec/defaults.table.ts'
-import type { OciProcess, OciSpec } from '../../spec/oci.ts'
+import type { OciDeviceRule, OciProcess, OciSpec } from '../../spec/oci.ts'
 
 const configFile = 'config.json'
 
@@ -83,7 +83,7 @@ export function rootOf(spec: OciSpec, bundle: string): string {
  */
 export function completed(spec: OciSpec, bundle: string, warn: (sentence: string) => void): OciSpec {
   const linux = spec.linux ?? {}
-  const devices = [...(linux.resources?.devices ?? []), ...alwaysAllowedDevices]
+  const devices = [...(linux.resources?.devices ?? []).map(withKnownAccess), ...alwaysAllowedDevices]
   const mounts = (spec.mounts ?? []).map((mount) =>
     isBind(mount) && mount.source !== undefined && !isAbsolute(mount.source)
       ? { ...mount, source: join(bundle, mount.source) }
@@ -96,6 +96,10 @@ export function completed(spec: OciSpec, bundle: string, warn: (sentence: string
     linux: { ...linux, resources: { ...linux.resources, devices } },
   }
 }
+
+/** Letters other than `rwm` mean nothing to the kernel, and configurations of others have them. */
+const withKnownAccess = (rule: OciDeviceRule): OciDeviceRule =>
+  typeof rule.access === 'string' ? { ...rule, access: rule.access.replaceAll(/[^rwm]/g, '') } : rule
 
 /** What is left out means root; an ambient capability that could not be raised is told, as runc does, and left out. */
 export function completedProcess(given: OciProcess, warn: (sentence: string) => void): OciProcess {
