@@ -1,4 +1,5 @@
 /** Values of cgroup v1, in which OCI and Docker speak, as v2 has them. Pure. */
+import type { OciResources } from '../spec/oci.ts'
 
 /**
  * cpu.shares (2–262144, 1024 is usual) as cpu.weight (1–10000, 100 is usual): through (2, 1), (1024, 100) and
@@ -35,5 +36,39 @@ export function swapOnly(memoryAndSwap: number | undefined, memory: number | und
   return Math.max(0, memoryAndSwap - memory)
 }
 
-/** Signals no limit as the file wants it. */
-export const orMax = (value: number): string => (value < 0 ? 'max' : String(value))
+/** Signals no limit as the file wants it; JSON's largest numbers are rounded up, beyond what the kernel counts to. */
+export const orMax = (value: number): string => (value < 0 || value >= 2 ** 63 ? 'max' : String(value))
+
+/** As `orMax`, for the files of v1. */
+export const orMinusOne = (value: number): string => (value < 0 || value >= 2 ** 63 ? '-1' : String(value))
+
+type Part = Record<string, unknown>
+
+const withoutUnset = <Value extends object>(part: Value, unset: (name: string, value: unknown) => boolean): Value =>
+  Object.fromEntries(Object.entries(part as Part).filter(([name, value]) => !unset(name, value))) as Value
+
+/** Those for which 0 is a value, and not the absence of one. */
+const zeroCounts: ReadonlySet<string> = new Set(['swappiness', 'idle', 'burst'])
+
+/** What callers that cannot leave a number or text out write in its place means no limit is asked for, as with runc. */
+export function askedFor(resources: OciResources): OciResources {
+  const unset = (name: string, value: unknown): boolean => (value === 0 && !zeroCounts.has(name)) || value === ''
+  const { memory, cpu, blockIO, ...rest } = resources
+  return {
+    ...rest,
+    ...(memory === undefined ? {} : { memory: withoutUnset(memory, unset) }),
+    ...(cpu === undefined ? {} : { cpu: withoutUnset(cpu, unset) }),
+    ...(blockIO === undefined ? {} : { blockIO: withoutUnset(blockIO, unset) }),
+  }
+}
+
+/** A line of rdma.max: `mlx4_0 hca_handle=3 hca_object=10000`. */
+export const rdmaLine = (
+  device: string,
+  { hcaHandles, hcaObjects }: { hcaHandles?: number; hcaObjects?: number },
+): string =>
+  [
+    device,
+    ...(hcaHandles === undefined ? [] : [`hca_handle=${hcaHandles}`]),
+    ...(hcaObjects === undefined ? [] : [`hca_object=${hcaObjects}`]),
+  ].join(' ')

@@ -1,11 +1,9 @@
 /** Device rules for cgroup v1's devices controller, which keeps one default and a list of exceptions from it. Pure. */
 import { EngineError } from '../base/errors.ts'
 import type { OciDeviceRule } from '../spec/oci.ts'
+import { isForAll } from './device-rules.ts'
 
 export type DeviceWrite = readonly [file: 'devices.allow' | 'devices.deny', text: string]
-
-const isAll = (rule: OciDeviceRule): boolean =>
-  (rule.type === undefined || rule.type === 'a') && rule.major === undefined && rule.minor === undefined
 
 const within = (outer: number | undefined, inner: number | undefined): boolean => outer === undefined || outer === inner
 const meet = (one: number | undefined, other: number | undefined): boolean =>
@@ -36,7 +34,7 @@ export function deviceWritesV1(rules: readonly OciDeviceRule[]): DeviceWrite[] {
   let allowed = false
   let exceptions: OciDeviceRule[] = []
   for (const rule of rules) {
-    if (isAll(rule)) {
+    if (isForAll(rule)) {
       if ((rule.access ?? 'rwm').length < 3)
         throw new EngineError(
           'invalid',

@@ -2,7 +2,9 @@
 import { existsSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import type { OciResources, OciThrottle } from '../spec/oci.ts'
-import { blockWeight, orMax, sharesToWeight, swapOnly } from './convert.ts'
+import { applyBurst } from './burst.ts'
+import { askedFor, blockWeight, orMax, rdmaLine, sharesToWeight, swapOnly } from './convert.ts'
+import { plainRule } from './device-rules.ts'
 import { limit, read, readNumber } from './files.ts'
 import { applyDeviceProgram } from './v2-devices.ts'
 
@@ -13,6 +15,9 @@ const refuse = (sentence: string): never => {
 function applyMemory(directory: string, memory: NonNullable<OciResources['memory']>): void {
   if (memory.swappiness !== undefined) refuse('memory swappiness per group does not exist on cgroup v2')
   if (memory.disableOOMKiller === true) refuse('the OOM killer cannot be disabled on cgroup v2')
+  if (memory.kernelTCP !== undefined) refuse('memory of TCP buffers has no limit of its own on cgroup v2')
+  if (memory.useHierarchy === false) refuse('memory is always counted hierarchically on cgroup v2')
+  if (memory.checkBeforeUpdate === true) refuseBelowUse(directory, memory.limit)
   const total = memory.limit ?? readNumber(`${directory}/memory.max`)
   if (memory.swap !== undefined && memory.swap > 0 && total !== undefined && total > 0 && memory.swap < total)
     refuse('Minimum memoryswap limit should be larger than memory limit, see usage')
@@ -33,6 +38,12 @@ function refuseTooSmall(directory: string, bytes: number): void {
     refuse(`unable to set memory limit to ${bytes} (current usage: ${anonymous}, which cannot be swapped out)`)
 }
 
+function refuseBelowUse(directory: string, bytes: number | undefined): void {
+  const use = readNumber(`${directory}/memory.current`) ?? 0
+  if (bytes !== undefined && bytes >= 0 && use > bytes)
+    refuse(`unable to set memory limit to ${bytes} (current usage: ${use}): checkBeforeUpdate`)
+}
+
 function applySwap(directory: string, swap: number | 'max'): void {
   const file = `${directory}/memory.swap.max`
   // Absent without swap in the kernel: then none is used, whatever the limit.
@@ -42,16 +53,22 @@ function applySwap(directory: string, swap: number | 'max'): void {
 function applyCpu(directory: string, cpu: NonNullable<OciResources['cpu']>): void {
   if (cpu.realtimeRuntime !== undefined || cpu.realtimePeriod !== undefined)
     refuse('CPU real-time limits do not exist on cgroup v2')
+  // An idle group takes no weight.
+  if (cpu.idle === 0) limit(`${directory}/cpu.idle`, 0)
   if (cpu.shares !== undefined) limit(`${directory}/cpu.weight`, sharesToWeight(cpu.shares))
-  if (cpu.quota !== undefined || cpu.period !== undefined) {
+  if (cpu.idle === 1) limit(`${directory}/cpu.idle`, 1)
+  applyBurst(`${directory}/cpu.max.burst`, cpu.burst, () => {
+    if (cpu.quota === undefined && cpu.period === undefined) return
     const [quota = 'max', period = '100000'] = (read(`${directory}/cpu.max`) ?? 'max 100000').trim().split(' ')
     limit(`${directory}/cpu.max`, `${cpu.quota === undefined ? quota : orMax(cpu.quota)} ${cpu.period ?? period}`)
-  }
+  })
   if (cpu.cpus !== undefined) limit(`${directory}/cpuset.cpus`, cpu.cpus)
   if (cpu.mems !== undefined) limit(`${directory}/cpuset.mems`, cpu.mems)
 }
 
 function applyBlockIo(directory: string, io: NonNullable<OciResources['blockIO']>): void {
+  if (io.leafWeight !== undefined || io.weightDevice?.some(({ leafWeight }) => leafWeight !== undefined) === true)
+    refuse('leaf weights of block I/O do not exist on cgroup v2')
   // Two schedulers, two scales: BFQ keeps v1's 1–1000, io.cost has 1–10000.
   const bfq = existsSync(`${directory}/io.bfq.weight`)
   const file = `${directory}/${bfq ? 'io.bfq.weight' : 'io.weight'}`
@@ -70,24 +87,47 @@ function applyBlockIo(directory: string, io: NonNullable<OciResources['blockIO']
       limit(`${directory}/io.max`, `${major}:${minor} ${key}=${rate === 0 ? 'max' : rate}`)
 }
 
-const unifiedName = /^[a-z]+\.[a-z0-9_.]+$/i
+const fileName = /^[a-z]+\.[a-z0-9_.]+$/i
 
-/** Files by their own names, as the caller wants them; not the group's own switches. */
+/** The group's own switches, which are ours: who is in, who is below, what is stopped. */
+const switches: ReadonlySet<string> = new Set(
+  ['procs', 'threads', 'type', 'subtree_control', 'controllers', 'freeze', 'kill'].map((name) => `cgroup.${name}`),
+)
+
+/** Files by their own names, as the caller wants them; after all else, so that they win. */
 function applyUnified(directory: string, values: Readonly<Record<string, string>>): void {
   for (const [file, value] of Object.entries(values)) {
-    if (!unifiedName.test(file) || file.includes('..') || file.startsWith('cgroup.'))
+    if (!fileName.test(file) || file.includes('..') || switches.has(file))
       refuse(`unified resource ${JSON.stringify(file)} is not a limit`)
-    for (const line of value.split('\n')) limit(`${directory}/${file}`, line)
+    for (const line of value.split('\n').filter((one) => one !== '')) limit(`${directory}/${file}`, line)
   }
 }
 
-export function applyV2(directory: string, resources: OciResources): void {
+function applyHugePages(directory: string, limits: NonNullable<OciResources['hugepageLimits']>): void {
+  for (const { pageSize, limit: bytes } of limits) {
+    const file = `${directory}/hugetlb.${pageSize}`
+    limit(`${file}.max`, orMax(bytes))
+    // What is reserved counts before it is touched; Linux 5.7.
+    if (existsSync(`${file}.rsvd.max`)) limit(`${file}.rsvd.max`, orMax(bytes))
+  }
+}
+
+function refuseNetwork({ classID, priorities }: NonNullable<OciResources['network']>): void {
+  if (classID !== undefined && classID !== 0) refuse('network.classID does not exist on cgroup v2')
+  if ((priorities ?? []).length > 0) refuse('network.priorities do not exist on cgroup v2')
+}
+
+export function applyV2(directory: string, asked: OciResources): void {
+  const resources = askedFor(asked)
   const { memory, cpu, pids, blockIO, hugepageLimits, devices, unified } = resources
   if (memory !== undefined) applyMemory(directory, memory)
   if (cpu !== undefined) applyCpu(directory, cpu)
   if (pids !== undefined) limit(`${directory}/pids.max`, pids.limit <= 0 ? 'max' : String(pids.limit))
   if (blockIO !== undefined) applyBlockIo(directory, blockIO)
-  for (const { pageSize, limit: bytes } of hugepageLimits ?? []) limit(`${directory}/hugetlb.${pageSize}.max`, bytes)
+  applyHugePages(directory, hugepageLimits ?? [])
+  refuseNetwork(resources.network ?? {})
+  for (const [device, most] of Object.entries(resources.rdma ?? {}))
+    limit(`${directory}/rdma.max`, rdmaLine(device, most))
   if (unified !== undefined) applyUnified(directory, unified)
-  if (devices !== undefined) applyDeviceProgram(directory, devices)
+  if (devices !== undefined) applyDeviceProgram(directory, devices.map(plainRule))
 }

@@ -2,13 +2,16 @@
  * The parent half of a container's creation. After `createContainer` its process waits, fully set up, before execve;
  * `start` lets it go. Synchronous: for the shim and the runtime's command line, both single-threaded.
  */
+import { delegateGroup } from '../cgroup/delegate.ts'
+import { containerDeviceRules } from '../cgroup/device-rules.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
 import { borrowDescriptor, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
+import type { OciSpec } from '../spec/oci.ts'
 import { releaseRoot } from './borrowed-tree.ts'
 import { applyOomScore, raiseLimits } from './credentials.ts'
 import { type Conversation, forkInit } from './fork-init.ts'
 import { hasRuntimeHooks, runHooks, runtimeHooks, stateOf } from './hooks.ts'
-import { giveStreams, writeIdMaps } from './id-map.ts'
+import { giveStreams, hostId, writeIdMaps } from './id-map.ts'
 import { closeJoined, createdKinds, openJoined } from './namespaces.ts'
 import { prepareMounts } from './prepare-mounts.ts'
 import type { CreateRequest } from './request.ts'
@@ -50,7 +53,10 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   cleanup.defer(() => {
     if (!succeeded) releaseRoot(request)
   })
-  cgroup.apply(spec.linux?.resources ?? {})
+  const resources = spec.linux?.resources ?? {}
+  cgroup.apply({ ...resources, devices: containerDeviceRules(resources.devices) })
+  const owner = groupOwner(spec)
+  if (owner !== undefined && cgroup.version === 2) delegateGroup(cgroup.directories.unified!, owner)
   const prepared = cleanup.use(prepareMounts(request))
   const joined = cleanup.adopt(openJoined(spec), closeJoined)
   const created = createdKinds(spec)
@@ -64,6 +70,20 @@ export function createContainer(request: CreateRequest): CreatedProcess {
     abandon(process)
     throw error
   }
+}
+
+/**
+ * Whom the group is given to, on the machine: the user of a container that sees only its own groups and may write to
+ * them; config-linux.md "Cgroup ownership".
+ */
+function groupOwner(spec: OciSpec): number | undefined {
+  const created = createdKinds(spec)
+  const writable = (spec.mounts ?? []).some(
+    ({ destination, type, options }) =>
+      destination === '/sys/fs/cgroup' && (type === 'cgroup' || type === 'cgroup2') && options?.includes('ro') !== true,
+  )
+  if (!created.has('user') || !created.has('cgroup') || !writable) return undefined
+  return hostId(spec.linux?.uidMappings ?? [], spec.process!.user.uid)
 }
 
 /** The whole conversation up to `created`. */

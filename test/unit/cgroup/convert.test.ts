@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isKind } from '../../../engine/base/errors.ts'
-import { blockWeight, sharesToWeight, swapOnly, weightToShares } from '../../../engine/cgroup/convert.ts'
+import {
+  askedFor,
+  blockWeight,
+  orMax,
+  orMinusOne,
+  rdmaLine,
+  sharesToWeight,
+  swapOnly,
+  weightToShares,
+} from '../../../engine/cgroup/convert.ts'
 import { delegatedBase, parseHierarchies } from '../../../engine/cgroup/detect.ts'
 import { ancestry, cgroupPath, parentGroup } from '../../../engine/cgroup/path.ts'
 import { parsePressure } from '../../../engine/cgroup/pressure.ts'
@@ -130,4 +139,26 @@ test('engines on other roots have groups of their own', () => {
   assert.equal(parentGroup(''), '/drydock')
   assert.match(parentGroup('/var/tmp/a'), /^\/drydock-[0-9a-f]{8}$/)
   assert.notEqual(parentGroup('/var/tmp/a'), parentGroup('/var/tmp/b'))
+})
+
+test('no limit, in the words of both versions', () => {
+  assert.deepEqual([-1, 5, 2 ** 63, 2 ** 64].map(orMax), ['max', '5', 'max', 'max'])
+  assert.deepEqual([-1, 5, 2 ** 63, 2 ** 64].map(orMinusOne), ['-1', '5', '-1', '-1'])
+})
+
+test('0 and the empty text ask for nothing, where 0 is no value', () => {
+  assert.deepEqual(
+    askedFor({
+      memory: { limit: 0, swap: 5, swappiness: 0 },
+      cpu: { shares: 0, cpus: '', idle: 0, burst: 0, quota: -1 },
+      blockIO: { weight: 0 },
+      pids: { limit: 0 },
+    }),
+    { memory: { swap: 5, swappiness: 0 }, cpu: { idle: 0, burst: 0, quota: -1 }, blockIO: {}, pids: { limit: 0 } },
+  )
+})
+
+test('lines of rdma.max', () => {
+  assert.equal(rdmaLine('mlx4_0', { hcaHandles: 3, hcaObjects: 10_000 }), 'mlx4_0 hca_handle=3 hca_object=10000')
+  assert.equal(rdmaLine('mlx4_0', { hcaObjects: 1 }), 'mlx4_0 hca_object=1')
 })
