@@ -40,15 +40,6 @@ export const forgetAnsweredBy = (address: Buffer): NetlinkRequest =>
     filter(0, counts.source),
   )
 
-/** `conntrack -D --orig-src ADDRESS`: everything that this address began. */
-export const forgetBegunBy = (address: Buffer): NetlinkRequest =>
-  forget(
-    address.length === 4 ? AF_INET : AF_INET6,
-    'forget connections from an address',
-    nest(CTA_TUPLE_ORIG, nest(CTA_TUPLE_IP, attribute(address.length === 4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, address))),
-    filter(counts.source, 0),
-  )
-
 const protocolNumbers = { tcp: 6, udp: 17 } as const
 
 /** `conntrack -D -p PROTOCOL --dport PORT` */

@@ -166,6 +166,7 @@ export class ContainerNetworks implements Networks {
       this.#names.publish(network)
       return endpoint
     } catch (error) {
+      await this.#driver.settled(request.containerId)
       if (error instanceof EngineError) throw error
       throw new EngineError('internal', `failed to set up container networking: ${messageOf(error)}`, { cause: error })
     }

@@ -2,6 +2,8 @@
  * The engine's table of nf_tables in the kernel: small changes where they will do, all of it anew where not, and put back
  * when somebody else has taken it away (`nft flush ruleset`, a firewall that starts).
  */
+import { addressBytes, parseAddress } from '../base/address.ts'
+import { forgetAnsweredBy, forgetToPort } from '../kernel/conntrack.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { NetlinkRequest } from '../kernel/netlink.ts'
 import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
@@ -52,6 +54,31 @@ export class PacketFilter implements Disposable {
         ),
       ),
     )
+  }
+
+  /**
+   * What the kernel tracks goes by the rules of its first packet for as long as it lives, and a client that sends datagrams
+   * without a pause makes it live for ever: it is forgotten where a port gets its first rule, or loses its last.
+   */
+  forgetConnections(ports: readonly PublishedPort[]): void {
+    const requests = ports.flatMap(({ protocol, hostAddress, hostPort, address, routed }) => {
+      const target = parseAddress(address)
+      if (routed === true || target === undefined) return []
+      const version = hostAddress.includes(':') ? 6 : 4
+      const waiting = protocol === 'udp' ? [forgetToPort(version, protocol, hostPort)] : []
+      return [...waiting, forgetAnsweredBy(addressBytes(target))]
+    })
+    this.#socket ??= new NetlinkSocket('NETLINK_NETFILTER')
+    for (const request of requests) this.#forget(this.#socket, request)
+  }
+
+  #forget(socket: NetlinkSocket, request: NetlinkRequest): void {
+    try {
+      socket.change(request)
+    } catch (error) {
+      // A kernel whose tracking cannot be spoken to: then nothing is worse than it was without this.
+      if (!isErrno(error, 'EINVAL', 'ENOTSUP', 'ENOENT')) throw error
+    }
   }
 
   #send(requests: readonly NetlinkRequest[], ignored?: string): void {

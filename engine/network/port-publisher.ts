@@ -113,7 +113,9 @@ export class PortPublisher implements Disposable {
     // Where bridged packets go through the IP rules (br_netfilter), a container that asks for its own published port
     // gets the question out of the port that it came in by.
     setHairpin(row.link)
-    this.#filter.publish(publishedOf(row, this.#store))
+    const published = publishedOf(row, this.#store)
+    this.#filter.publish(published)
+    this.#filter.forgetConnections(published)
   }
 
   /** Takes the ports off an endpoint, whose row may be gone; gives back what `inherit` needs. */
@@ -122,6 +124,7 @@ export class PortPublisher implements Disposable {
     const published = publishedOf(row, this.#store)
     this.#ports.release(row.endpoint.endpointId)
     this.#filter.withdraw(published)
+    this.#filter.forgetConnections(published)
     row.endpoint.ports = {}
     this.#store.updateEndpoint(row.endpoint, row.containerName)
     return plan

@@ -1,13 +1,16 @@
 /** What a machine beside the engine's can reach, by its routes to the containers' subnets; and rules that others take away. */
 import assert from 'node:assert/strict'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { addressBytes, parseAddress } from '../../engine/base/address.ts'
 import { isErrno } from '../../engine/kernel/libc.ffi.ts'
 import { inNetworkNamespace } from '../../engine/kernel/namespaces.ffi.ts'
 import { NetlinkSocket } from '../../engine/kernel/netlink-socket.ffi.ts'
-import { beginConnection, connectionState } from '../../engine/kernel/network-socket.ffi.ts'
+import { beginConnection, bindSocket, connectionState } from '../../engine/kernel/network-socket.ffi.ts'
 import { deleteTable, transaction } from '../../engine/kernel/nftables.ts'
 import {
   addAddress,
@@ -19,7 +22,7 @@ import {
   setLinkUp,
 } from '../../engine/kernel/route-messages.ts'
 import { instanceNames } from '../../engine/network/instance-names.ts'
-import { ask, askFrom, gateway, networks, publish, reopen, root, serve, skip, start } from './network-bed.ts'
+import { ask, askFrom, gateway, networks, publish, reopen, root, serve, skip, start, textOf } from './network-bed.ts'
 
 const machine = '198.51.100.1'
 const neighbour = '198.51.100.2'
@@ -178,3 +181,46 @@ test('forwarding is switched on, and off again where it was off and nobody else 
   await networks.destroy()
   assert.equal(readFileSync(path, 'utf8').trim(), '1')
 })
+
+test('datagrams that never pause reach the container that comes, and the one after it, by way of the kernel', {
+  skip,
+}, async () => {
+  await using other = await outside()
+  const { fd } = inNetworkNamespace(other.netnsPath, () => bindSocket('udp', Buffer.alloc(4), 0, 'client'))
+  const client = createSocket('udp4').on('error', () => undefined)
+  client.bind({ fd })
+  const timer = setInterval(() => client.send('anyone?', 5353, machine), 10)
+  // Another connection that is tracked, and stays.
+  const bystander = await start('bystander', publish('80/tcp', '8090'))
+  await serve(bystander.netnsPath, 80)
+  const kept = await begun(other.netnsPath, machine, 8090)
+  try {
+    await wait(100)
+    for (const name of ['one', 'two']) {
+      const { netnsPath } = await start(name, publish('53/udp', '5353'))
+      const bound = inNetworkNamespace(netnsPath, () => bindSocket('udp', Buffer.alloc(4), 53, name))
+      const server = createSocket('udp4')
+      server.bind({ fd: bound.fd })
+      const heard = once(server, 'message', { signal: AbortSignal.timeout(3000) }).finally(() => server.close())
+      const [, from] = await heard
+      assert.equal(from.address, neighbour, 'and not through the socket that holds the port')
+      await networks.detach(name)
+      await networks.removeNamespace(name)
+    }
+    assert.equal(await textOf(kept), neighbour, 'what has nothing to do with it is not forgotten')
+  } finally {
+    clearInterval(timer)
+    client.close()
+    kept.destroy()
+  }
+})
+
+/** A connection whose answer nobody has read yet. */
+async function begun(netnsPath: string, host: string, port: number): Promise<Socket> {
+  const fd = inNetworkNamespace(netnsPath, () => beginConnection(addressBytes(parseAddress(host)!), port, host))
+  for (let round = 0; connectionState(fd, host) === 'pending'; round += 1) {
+    assert.ok(round < 200)
+    await wait(20)
+  }
+  return new Socket({ fd, readable: true, writable: true })
+}
