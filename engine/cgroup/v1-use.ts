@@ -18,9 +18,12 @@ function memoryUse(directory: string): CgroupUse['memory'] {
     ...(bothLimit === undefined || limit === undefined ? {} : { swapLimit: bothLimit - limit }),
     stat: readKeyed(`${directory}/memory.stat`),
     oomKills: readKeyed(`${directory}/memory.oom_control`).oom_kill ?? 0,
-    failures: readNumber(`${directory}/memory.failcnt`) ?? 0,
+    // Where memory and swap together have the same limit as memory alone, it is the one of both that is met.
+    failures: failures(`${directory}/memory.failcnt`) + failures(`${directory}/memory.memsw.failcnt`),
   }
 }
+
+const failures = (file: string): number => readNumber(file) ?? 0
 
 /** User and system time are exact from 4.7 on (cpuacct.usage_user); cpuacct.stat has ticks of 10 ms. */
 function times(directory: string): { usage: number; user: number; system: number; perCpu: number[] } {

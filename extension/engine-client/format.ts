@@ -12,6 +12,20 @@ export function formatBytes(bytes: number): string {
   return `${Number(value.toFixed(digits))} ${units[unit]}`
 }
 
+const memoryUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+
+/** Binary units, as memory is counted and limits are written: `512m` is `512 MiB`. */
+export function formatMemory(bytes: number): string {
+  let value = Math.max(0, bytes)
+  let unit = 0
+  while (value >= 1023.5 && unit < memoryUnits.length - 1) {
+    value /= 1024
+    unit++
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2
+  return `${Number(value.toFixed(digits))} ${memoryUnits[unit]}`
+}
+
 const factors: Record<string, number> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
 
 /** `512m`, `1.5g`, `1073741824`: binary units as in `docker run --memory`. Null where it is none. */

@@ -1,6 +1,6 @@
 import type { Info } from '../../engine/api/contract/docker-store.ts'
 import type { CgroupNode, CgroupTree, NamespaceInfo, NamespaceMember } from '../../engine/api/contract/drydock.ts'
-import { counted, formatBytes } from '../engine-client/format.ts'
+import { counted, formatMemory } from '../engine-client/format.ts'
 import type { TreeNode } from './node.ts'
 
 /** What each kind of namespace holds apart; namespaces(7). */
@@ -37,7 +37,7 @@ export function engineNode(info: Info, socketPath: string): TreeNode {
     ['Supervisors', info.DrydockSupervisors === 'process' ? 'a Node process each (fallback)' : 'forked'],
     ['Security', (info.SecurityOptions ?? []).map((option) => option.replace(/^name=/, '')).join(', ') || 'none'],
     ['Processors', String(info.NCPU)],
-    ['Memory', formatBytes(info.MemTotal)],
+    ['Memory', formatMemory(info.MemTotal)],
   ]
   const warnings = (info.Warnings ?? []).map((text, index) => ({
     ...leaf(`warning:${index}`, text, '', 'warning', `warning: ${text}`),
@@ -148,8 +148,8 @@ function cgroupNode(group: CgroupNode, parentPath: string): TreeNode {
 function limitWords(group: CgroupNode): string[] {
   const words: string[] = []
   if (group.MemoryUsage !== null) {
-    const limit = group.MemoryLimit === null ? '' : ` of ${formatBytes(group.MemoryLimit)}`
-    words.push(`${formatBytes(group.MemoryUsage)}${limit}`)
+    const limit = group.MemoryLimit === null ? '' : ` of ${formatMemory(group.MemoryLimit)}`
+    words.push(`${formatMemory(group.MemoryUsage)}${limit}`)
   }
   if (group.CpuLimit !== null) words.push(`${group.CpuLimit} CPU`)
   words.push(

@@ -8,10 +8,12 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Browser, chromium, type FrameLocator, type Page } from 'playwright-core'
@@ -56,6 +58,9 @@ const browserFlags = [
   '--disable-features=LocalNetworkAccessChecks',
   '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',
 ]
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+type AxeResult = { violations: { id: string; help: string; nodes: { html: string }[] }[] }
 
 export type BedOptions = {
   /** Opened in the window; made by the caller. */
@@ -149,6 +154,19 @@ export class Bed implements AsyncDisposable {
     return this.page.frameLocator('iframe.webview.ready').frameLocator('#active-frame')
   }
 
+  /** What axe finds wrong in the open page of ours for people who do not see it, or have no mouse; one line each. */
+  async accessibilityProblems(): Promise<string[]> {
+    for (const frame of this.page.frames()) {
+      if ((await frame.locator('body > #page').count()) === 0) continue
+      await frame.evaluate(axe)
+      const { violations } = await frame.evaluate(() =>
+        (globalThis as unknown as { axe: { run(): Promise<AxeResult> } }).axe.run(),
+      )
+      return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(', ')}`)
+    }
+    throw new Error('no page of the extension is open')
+  }
+
   async openView(name: string): Promise<void> {
     await this.page.locator('.activitybar').getByRole('tab', { name }).first().click()
   }
@@ -189,13 +207,18 @@ export class Bed implements AsyncDisposable {
     }
   }
 
-  /** Into test-results/NAME-light.png and NAME-dark.png. */
+  /** Into test-results/NAME-contrast.png, NAME-light.png and NAME-dark.png. */
   async screenshot(name: string): Promise<void> {
     mkdirSync(screenshots, { recursive: true })
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await this.page.emulateMedia({ colorScheme })
-      await this.page.locator(colorScheme === 'dark' ? '.monaco-workbench.vs-dark' : '.monaco-workbench.vs').waitFor()
-      await this.page.screenshot({ path: join(screenshots, `${name}-${colorScheme}.png`), animations: 'disabled' })
+    const looks = [
+      ['contrast', 'dark', '.hc-black'],
+      ['light', 'light', '.vs'],
+      ['dark', 'dark', '.vs-dark'],
+    ] as const
+    for (const [look, colorScheme, theme] of looks) {
+      await this.page.emulateMedia({ colorScheme, forcedColors: look === 'contrast' ? 'active' : 'none' })
+      await this.page.locator(`.monaco-workbench${theme}`).waitFor()
+      await this.page.screenshot({ path: join(screenshots, `${name}-${look}.png`), animations: 'disabled' })
     }
   }
 

@@ -52,9 +52,17 @@ export function formatDuration(milliseconds: number): string {
   return `${milliseconds >= 10 ? milliseconds.toFixed(1) : milliseconds.toFixed(2)} ms`
 }
 
+const memoryUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 const units = ['B', 'kB', 'MB', 'GB', 'TB']
 
-/** Decimal units, as everywhere in Drydock. */
+/** Binary units, as memory is counted and limits are written: `512m` is `512 MiB`. */
+export function formatMemory(bytes: number): string {
+  const unit = bytes < 1 ? 0 : Math.min(memoryUnits.length - 1, Math.floor(Math.log2(bytes) / 10))
+  const value = bytes / 1024 ** unit
+  return `${Number(value.toFixed(unit === 0 || value >= 100 ? 0 : 1))} ${memoryUnits[unit]}`
+}
+
+/** Decimal units, as sizes on a disk are everywhere in Drydock. */
 export function formatBytes(bytes: number): string {
   const unit = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3))
   const value = bytes / 1000 ** unit

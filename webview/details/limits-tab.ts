@@ -1,6 +1,6 @@
 import type { LimitField, LimitTexts, Point } from '../messages.ts'
 import { Chart, type ChartSpec } from './chart.ts'
-import { definitions, element, formatBytes } from './dom.ts'
+import { type Cell, definitions, element, formatBytes, formatMemory } from './dom.ts'
 import { LimitsForm } from './limits-form.ts'
 
 /** Five minutes of seconds. */
@@ -15,7 +15,7 @@ const charts: readonly ChartSpec[] = [
     title: 'Memory',
     lines: [{ label: 'in use', color: blue, value: (point) => point.memory }],
     limit: (point) => point.memoryLimit,
-    format: formatBytes,
+    format: formatMemory,
   },
   {
     title: 'Processors',
@@ -106,7 +106,10 @@ export class LimitsTab {
   }
 }
 
-function factsOf(point: Point): { name: string; value: string }[] {
+/** One that asks for somebody's attention. */
+const warning = (text: string): Cell => element('span', { class: 'badge warning' }, text)
+
+function factsOf(point: Point): { name: string; value: Cell }[] {
   const percent = (value: number | null): string => (value === null ? 'unknown' : `${Number(value.toFixed(1))} %`)
   const pressure = point.pressure
     ? [
@@ -117,9 +120,9 @@ function factsOf(point: Point): { name: string; value: string }[] {
     : [{ name: 'Pressure', value: 'this kernel does not tell' }]
   return [
     { name: 'Throttled', value: `in ${percent(point.throttled * 100)} of the periods` },
-    { name: 'Out-of-memory kills', value: String(point.oomKills) },
+    { name: 'Out-of-memory kills', value: point.oomKills > 0 ? warning(String(point.oomKills)) : '0' },
     { name: 'Memory at its limit', value: `${point.failures} times` },
-    { name: 'Most memory ever', value: point.memoryPeak === null ? 'unknown' : formatBytes(point.memoryPeak) },
+    { name: 'Most memory ever', value: point.memoryPeak === null ? 'unknown' : formatMemory(point.memoryPeak) },
     ...pressure,
   ]
 }

@@ -161,7 +161,7 @@ test('the system view tells warnings first, who is in a namespace, and use again
     Root: { ...group, Path: '/drydock', Children: [child] },
   })
   const limited = cgroups.children?.[0]?.children?.[0]
-  assert.deepEqual([limited?.label, limited?.description], ['web', '1 kB of 2 kB · 1.5 CPU · 1 of 10 processes'])
+  assert.deepEqual([limited?.label, limited?.description], ['web', '1000 B of 1.95 KiB · 1.5 CPU · 1 of 10 processes'])
 })
 
 test('events refresh only what they touch', () => {
