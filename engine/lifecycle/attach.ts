@@ -1,12 +1,13 @@
 /** A client's streams to a container's first process; wire facts 20–27. */
 import type { Duplex } from 'node:stream'
 import { EngineError, messageOf } from '../base/errors.ts'
-import type { Shim } from '../shim/shim.ts'
+import type { AttachStreams, Shim } from '../shim/shim.ts'
 import type { Container } from './container.ts'
-import type { AttachOptions } from './containers.ts'
+import type { AttachOptions, LogOptions } from './containers.ts'
 import { defaultDetachKeys, detachable } from './detach-keys.ts'
 import { announce, type Engine, type PendingAttachment } from './engine.ts'
 import { LateStream } from './late-stream.ts'
+import { presentEnd } from './log-files.ts'
 import { readLogs } from './logs.ts'
 import { hasProcess } from './state-table.ts'
 
@@ -19,9 +20,9 @@ export async function attach(engine: Engine, reference: string, options: AttachO
   if (state === 'restarting')
     throw new EngineError('conflict', `container ${container.name} is restarting, wait until the container is running`)
   const stream = new LateStream()
-  // Asked for before the log is read: what comes meanwhile waits in the socket, and nothing is lost in between.
-  if (options.stream) await follow(engine, container, stream, options)
-  if (options.logs) await replay(engine, container, stream, options)
+  // Asked for before the log is read, up to where the stream begins: nothing is lost in between, and nothing comes twice.
+  const end = options.stream ? await follow(engine, container, stream, options) : undefined
+  if (options.logs) await replay(engine, container, stream, options, end)
   else stream.flow()
   if (!options.stream) stream.abandon()
   announce(engine, container, 'attach')
@@ -30,16 +31,26 @@ export async function attach(engine: Engine, reference: string, options: AttachO
     : stream
 }
 
-async function follow(engine: Engine, container: Container, stream: LateStream, options: AttachOptions): Promise<void> {
+/** Answers where the log ends that the stream goes on from; undefined: where it ends when it is read. */
+async function follow(
+  engine: Engine,
+  container: Container,
+  stream: LateStream,
+  options: AttachOptions,
+): Promise<LogOptions['end']> {
   const { id } = container
   const shim = engine.shims.get(id)
   if (shim !== undefined) {
-    stream.connect(await attachTo(container, shim, options))
-    return
+    const streams = streamsOf(container, options)
+    const { stream: live, log } = options.logs
+      ? await shim.attachAfterLog(streams)
+      : { stream: await shim.attach(streams), log: undefined }
+    stream.connect(live)
+    return log
   }
   if (hasProcess(container.run.state)) {
     stream.abandon()
-    return
+    return undefined
   }
   const waiting: PendingAttachment = { stream, options }
   const set = engine.attachments.get(id) ?? new Set()
@@ -48,19 +59,25 @@ async function follow(engine: Engine, container: Container, stream: LateStream, 
     set.delete(waiting)
     if (set.size === 0 && engine.attachments.get(id) === set) engine.attachments.delete(id)
   })
+  return presentEnd(container.logPath)
 }
 
 /** Where the container's stdin is closed, a client's input is ignored; wire fact 23. */
-const attachTo = (container: Container, shim: Shim, options: AttachOptions): Promise<Duplex> =>
-  shim.attach({
-    stdin: options.stdin && container.config.OpenStdin === true,
-    stdout: options.stdout,
-    stderr: options.stderr,
-  })
+const streamsOf = (container: Container, options: AttachOptions): AttachStreams => ({
+  stdin: options.stdin && container.config.OpenStdin === true,
+  stdout: options.stdout,
+  stderr: options.stderr,
+})
 
-async function replay(engine: Engine, container: Container, stream: LateStream, options: AttachOptions): Promise<void> {
-  const { stdout, stderr } = options
-  const log = readLogs(engine, container.id, { stdout, stderr, follow: false, timestamps: false, details: false })
+async function replay(
+  engine: Engine,
+  container: Container,
+  stream: LateStream,
+  { stdout, stderr }: AttachOptions,
+  end: LogOptions['end'],
+): Promise<void> {
+  const what = { stdout, stderr, follow: false, timestamps: false, details: false }
+  const log = readLogs(engine, container.id, end === undefined ? what : { ...what, end })
   for await (const chunk of log) stream.prepend(chunk as Buffer)
   stream.flow()
 }
@@ -73,7 +90,7 @@ export async function connectPending(engine: Engine, id: string, shim: Shim): Pr
   await Promise.all(
     waiting.map(async ({ stream, options }) => {
       try {
-        stream.connect(await attachTo(container, shim, options))
+        stream.connect(await shim.attach(streamsOf(container, options)))
       } catch (error) {
         // Its client went away meanwhile, or the supervisor did: then the start fails by itself.
         stream.destroy(new Error(`attaching to ${id}: ${messageOf(error)}`))

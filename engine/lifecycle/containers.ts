@@ -2,6 +2,7 @@
 import type { Duplex, Readable } from 'node:stream'
 import type { CgroupUse } from '../cgroup/cgroup.ts'
 import type { InterfaceCounters } from '../network/network.ts'
+import type { LogPosition } from '../shim/shim.ts'
 import type {
   Container,
   ContainerConfig,
@@ -45,6 +46,8 @@ export type LogOptions = {
   details: boolean
   /** undefined: all. */
   tail?: number
+  /** Where it ends, though more may have been written since; `nothing`: it had not begun. */
+  end?: LogPosition | 'nothing'
 }
 
 export type CreateExec = {

@@ -5,6 +5,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { isErrno } from '../kernel/libc.ffi.ts'
+import type { LogPosition } from '../shim/shim.ts'
 
 export type LogFile = { fd: number; inode: number }
 
@@ -25,6 +26,12 @@ export const closeFiles = (files: readonly LogFile[]): void => {
 }
 
 const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino
+
+/** Where a log ends now that nobody writes to. */
+export function presentEnd(path: string): LogPosition | 'nothing' {
+  const status = statSync(path, { throwIfNoEntry: false })
+  return status === undefined ? 'nothing' : { inode: status.ino, offset: status.size }
+}
 
 /** A writer that rotates at every line could move the names for ever. */
 const mostLooks = 100

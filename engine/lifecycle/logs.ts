@@ -57,6 +57,12 @@ class LogStream extends Readable {
 const moment = (seconds: number | undefined): string | undefined =>
   seconds === undefined || seconds === 0 ? undefined : normalTime(timestamp(seconds * 1000))
 
+/** The files before an end and the one it is in; none where that has been rotated out of existence. */
+function upTo(end: LogOptions['end'], files: readonly LogFile[]): readonly LogFile[] {
+  if (end === undefined) return files
+  return end === 'nothing' ? [] : files.slice(0, files.findIndex(({ inode }) => inode === end.inode) + 1)
+}
+
 class LogReading {
   readonly #path: string
   readonly #maxFile: number
@@ -99,7 +105,7 @@ class LogReading {
     open.defer(() => closeFiles(files))
     const from = this.#start(files)
     let last: { file: LogFile; offset: number } | undefined
-    for (const [index, file] of files.entries()) {
+    for (const [index, file] of upTo(this.#options.end, files).entries()) {
       if (index < from.index) continue
       last = { file, offset: index === from.index ? from.offset : 0 }
       yield* this.#drain(last)
@@ -122,10 +128,17 @@ class LogReading {
     return { index: 0, offset: 0 }
   }
 
+  #endIn({ inode }: LogFile): number {
+    const { end } = this.#options
+    return typeof end === 'object' && end.inode === inode ? end.offset : Number.POSITIVE_INFINITY
+  }
+
   /** Everything up to the present end; `at.offset` moves on. An unfinished line waits for its end. */
   async *#drain(at: { file: LogFile; offset: number }): AsyncGenerator<Buffer> {
     while (!this.#decoder.passedUntil) {
-      const buffer = Buffer.allocUnsafe(chunkSize)
+      const room = Math.min(chunkSize, this.#endIn(at.file) - at.offset)
+      if (room <= 0) return
+      const buffer = Buffer.allocUnsafe(room)
       const { bytesRead } = await readAt(at.file.fd, { buffer, position: at.offset })
       if (bytesRead === 0) return
       at.offset += bytesRead

@@ -8,7 +8,7 @@ import { closeSync, fstatSync, openSync, renameSync, rmSync } from 'node:fs'
 import { timestamp } from '../base/time.ts'
 import { Gather, PieceSource } from '../kernel/gather.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
-import type { LogConfig } from './shim.ts'
+import type { LogConfig, LogPosition } from './shim.ts'
 
 export type LogStream = 'stdout' | 'stderr'
 
@@ -91,6 +91,17 @@ export class LogWriter implements Disposable {
     }
     if (start < length) this.#keep(stream, data, start, length, time)
     this.#flush()
+  }
+
+  /** Where the file ends that is written to. What is not in it yet is `unfinished`. */
+  position(): LogPosition {
+    return { inode: fstatSync(this.#fd).ino, offset: this.#written }
+  }
+
+  /** The start of a line whose end has not come. */
+  unfinished(stream: LogStream): Buffer {
+    const pending = this.#pending[stream]
+    return pending === undefined ? Buffer.alloc(0) : pending.bytes.subarray(0, pending.length)
   }
 
   /** What has no newline yet is written as it is: the stream has ended. */

@@ -15,8 +15,9 @@ import type { AttachStreams } from './shim.ts'
 const fullInput = 64 * 1024
 const chunkSize = 65536
 /** Room for the 8-byte header of wire fact 18 before what is read. */
-const chunk = Buffer.allocUnsafeSlow(8 + chunkSize)
-const body = chunk.subarray(8)
+const headerLength = 8
+const chunk = Buffer.allocUnsafeSlow(headerLength + chunkSize)
+const body = chunk.subarray(headerLength)
 
 const streamNumbers = { stdout: 1, stderr: 2 } as const
 
@@ -70,9 +71,24 @@ export class ProcessIo implements InputSink {
     if (this.#options.openStdin) this.#input = master
   }
 
-  attach(connection: Connection, streams: AttachStreams): void {
+  /** @param afterLog whoever it is has read the log: what that does not have yet comes first */
+  attach(connection: Connection, streams: AttachStreams, afterLog?: true): void {
     this.#attachments.set(connection, streams)
+    if (afterLog) for (const stream of ['stdout', 'stderr'] as const) this.#sendUnfinished(connection, stream)
     if (this.#outputs.length === 0) connection.finish()
+  }
+
+  #sendUnfinished(connection: Connection, stream: LogStream): void {
+    const wanted = this.#attachments.get(connection)
+    const bytes = this.#options.log?.unfinished(stream)
+    if (wanted?.[stream] !== true || bytes === undefined || bytes.length === 0) return
+    if (wanted.framed ?? !this.#options.terminal) {
+      const header = Buffer.alloc(headerLength)
+      header.writeUInt32BE(streamNumbers[stream] * 0x1000000, 0)
+      header.writeUInt32BE(bytes.length, 4)
+      connection.send(header)
+    }
+    connection.send(bytes)
   }
 
   detach(connection: Connection): void {

@@ -5,7 +5,7 @@
  */
 import type { ErrorKind } from '../base/errors.ts'
 import type { OciResources } from '../spec/oci.ts'
-import type { AttachStreams, ExecRequest, ProcessExit, RuntimeSpan } from './shim.ts'
+import type { AttachStreams, ExecRequest, LogPosition, ProcessExit, RuntimeSpan } from './shim.ts'
 
 export type WindowSize = { height: number; width: number }
 
@@ -19,7 +19,7 @@ export type ShimRequest =
   | { op: 'kill-all' }
   | { op: 'resize'; size: WindowSize; execId?: string }
   | { op: 'close-stdin'; execId?: string }
-  | { op: 'attach'; streams: AttachStreams; execId?: string }
+  | { op: 'attach'; streams: AttachStreams; execId?: string; afterLog?: true }
   | { op: 'pause' }
   | { op: 'resume' }
   | { op: 'update'; resources: OciResources }
@@ -28,7 +28,7 @@ export type ShimRequest =
 
 export type RequestFrame = ShimRequest & { number: number }
 
-export type ShimAnswer = { pid?: number; spans?: RuntimeSpan[] }
+export type ShimAnswer = { pid?: number; spans?: RuntimeSpan[]; log?: LogPosition }
 
 export type AnswerFrame =
   | { number: number; ok: ShimAnswer }

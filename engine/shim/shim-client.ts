@@ -15,7 +15,7 @@ import {
   type ShimFrame,
   type ShimRequest,
 } from './protocol.ts'
-import type { AttachStreams, ExecRequest, ProcessExit, RuntimeSpan, Shim } from './shim.ts'
+import type { AttachStreams, ExecRequest, LogPosition, ProcessExit, RuntimeSpan, Shim } from './shim.ts'
 
 type Waiting = { resolve: (answer: ShimAnswer) => void; reject: (error: Error) => void }
 type Hello = Extract<EventFrame, { event: 'hello' }>
@@ -194,6 +194,11 @@ export class ShimClient implements Shim {
   async attach(streams: AttachStreams, execId?: string): Promise<Duplex> {
     const { stream } = await this.#openStream({ op: 'attach', streams, ...(execId === undefined ? {} : { execId }) })
     return stream
+  }
+
+  async attachAfterLog(streams: AttachStreams): Promise<{ stream: Duplex; log?: LogPosition }> {
+    const { answer, stream } = await this.#openStream({ op: 'attach', streams, afterLog: true })
+    return answer.log === undefined ? { stream } : { stream, log: answer.log }
   }
 
   /** A connection of its own: one question, its answer, then the bytes of a process. */

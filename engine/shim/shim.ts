@@ -34,6 +34,9 @@ export type LogConfig = {
   attributes?: Record<string, string>
 }
 
+/** An end of the log: bytes of the file with this inode number, and all of the files before it. */
+export type LogPosition = { inode: number; offset: number }
+
 export type ProcessExit = {
   exitCode: number
   /** RFC 3339 with nanoseconds. */
@@ -91,6 +94,8 @@ export type Shim = {
    * goes to stdin. Ends when the process has ended and its output is drained. Ending the write side is stdin's end.
    */
   attach(streams: AttachStreams, execId?: string): Promise<Duplex>
+  /** As `attach` to the first process, and where the log ends that the stream goes on from; none where none is kept. */
+  attachAfterLog(streams: AttachStreams): Promise<{ stream: Duplex; log?: LogPosition }>
   pause(): Promise<void>
   resume(): Promise<void>
   update(resources: OciResources): Promise<void>

@@ -22,6 +22,7 @@ import type { LoadSeccomp } from '../runtime/request.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
 import { EventLoop } from './event-loop.ts'
+import { writeExit } from './exit-file.ts'
 import { LogWriter } from './log-writer.ts'
 import { ProcessIo } from './process-io.ts'
 import type { AnswerFrame, EventFrame, RequestFrame, ShimAnswer, ShimRequest } from './protocol.ts'
@@ -103,7 +104,7 @@ export class Supervisor implements ConnectionOwner {
   request(connection: Connection, frame: RequestFrame): void {
     try {
       if (frame.op === 'attach') {
-        this.#attach(connection, { number: frame.number, ok: {} }, frame)
+        this.#attach(connection, { number: frame.number, ok: this.#logEnd(frame.afterLog) }, frame)
         return
       }
       const answer = { number: frame.number, ok: this.#perform(frame) }
@@ -310,13 +311,21 @@ export class Supervisor implements ConnectionOwner {
     }
   }
 
-  #attach(connection: Connection, answer: AnswerFrame, to: { streams: AttachStreams; execId?: string }): void {
+  #logEnd(wanted: true | undefined): ShimAnswer {
+    return wanted === undefined || this.#log === undefined ? {} : { log: this.#log.position() }
+  }
+
+  #attach(
+    connection: Connection,
+    answer: AnswerFrame,
+    to: { streams: AttachStreams; execId?: string; afterLog?: true },
+  ): void {
     const { io } = this.#find(to.execId)
     this.#controls.delete(connection)
     this.#attached.set(connection, io)
     connection.sendFrame(answer)
     connection.become(to.streams.stdin ? io : ignoredInput)
-    io.attach(connection, to.streams)
+    io.attach(connection, to.streams, to.afterLog)
   }
 
   #reapAll(): void {
@@ -384,11 +393,3 @@ const signalBuffer = Buffer.alloc(128)
 const ignoredInput = { input: () => undefined, hungry: () => true, inputEnded: () => undefined }
 
 const kindOf = (error: unknown): ErrorKind => (error instanceof EngineError ? error.kind : 'internal')
-
-/** Written aside and renamed: a reader sees a whole record or none. */
-function writeExit(directory: string, exit: ProcessExit): void {
-  const path = join(directory, 'exit.json')
-  rmSync(`${path}.new`, { force: true })
-  writeFileSync(`${path}.new`, JSON.stringify(exit))
-  renameSync(`${path}.new`, path)
-}

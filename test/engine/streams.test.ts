@@ -1,7 +1,9 @@
 /** What flows in and out of containers: attach and exec in both of Docker's forms, logs, wait, events. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { noEngine, rest, TestEngine, unframe, until } from './engine.ts'
 
 const upgrade = 'Connection: Upgrade\r\nUpgrade: tcp\r\n'
@@ -94,6 +96,34 @@ describe('streams', { skip: noEngine }, () => {
     socket.end(much)
     assert.equal(unframe(await whole).stdout, much.toString())
     await engine.call('DELETE', '/containers/wide?force=1')
+  })
+
+  test('attach with the log before: each line once, and the begun one from its start', async () => {
+    await created('counts', [
+      'sh',
+      '-c',
+      'i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i; done; printf begun; read end',
+    ])
+    const whole: Promise<string>[] = []
+    const listen = async (): Promise<void> => {
+      const socket = await attached('counts', upgrade, 'logs=1&stream=1&stdout=1')
+      await once(socket, 'readable')
+      whole.push(rest(socket).then((bytes) => unframe(bodyOf(bytes)).stdout))
+    }
+    await listen()
+    assert.equal((await engine.call('POST', '/containers/counts/start')).status, 204)
+    // While it writes, and when the rest of a line is still to come.
+    for (let time = 0; time < 6; time += 1) {
+      await listen()
+      await sleep(5)
+    }
+    const said = async () => unframe((await engine.call('GET', '/containers/counts/logs?stdout=1&tail=1')).body).stdout
+    while ((await said()) !== '3000\n') await sleep(20)
+    await listen()
+    await engine.call('POST', '/containers/counts/stop?t=0')
+    const wanted = `${Array.from({ length: 3000 }, (_, at) => `${at + 1}\n`).join('')}begun`
+    for (const [at, text] of (await Promise.all(whole)).entries()) assert.equal(text, wanted, `client ${at}`)
+    await engine.call('DELETE', '/containers/counts?force=1')
   })
 
   test('attach to what does not exist is an error document', async () => {
