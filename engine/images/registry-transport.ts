@@ -1,11 +1,9 @@
 /** HTTP to registries: one connection pool, redirects by hand so that credentials stay where they belong. */
-import { getCACertificates } from 'node:tls'
 import type { Dispatcher } from 'undici'
 import type { RegistryConfig } from './registry-config.ts'
 import { errorOfAnswer, errorOfNetwork, RegistryError } from './registry-errors.ts'
 
-/** Loaded by the first request: it is half of the daemon's text, and many never pull. */
-type Undici = typeof import('undici')
+type HttpClient = typeof import('./http-client.ts')
 
 export type WireRequest = {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH'
@@ -55,12 +53,12 @@ export class Transport implements AsyncDisposable {
   }
 
   async #exchange(wire: WireRequest): Promise<Dispatcher.ResponseData> {
-    const undici = await import('undici')
+    const client = await import('./http-client.ts')
     wire.signal?.throwIfAborted()
     try {
-      return await undici.request(wire.url, {
+      return await client.ask(wire.url, {
         method: wire.method,
-        dispatcher: this.#dispatcher(undici, wire),
+        dispatcher: this.#dispatcher(client, wire),
         headersTimeout: this.#config.headersTimeout,
         bodyTimeout: this.#config.stallTimeout,
         ...(wire.headers !== undefined && { headers: wire.headers }),
@@ -74,22 +72,12 @@ export class Transport implements AsyncDisposable {
   }
 
   /** Go never takes a proxy for loopback; the rest follows HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
-  #dispatcher(undici: Undici, { url, insecure }: WireRequest): Dispatcher {
+  #dispatcher(client: HttpClient, { url, insecure }: WireRequest): Dispatcher {
     const direct = /^(localhost|127\..*|\[::1\])$/.test(url.hostname)
     const key = `${insecure} ${direct}`
     const known = this.#dispatchers.get(key)
     if (known !== undefined) return known
-    const connect = {
-      timeout: this.#config.connectTimeout,
-      rejectUnauthorized: !insecure,
-      // Companies add their own authorities to the system's store, which Node alone does not read.
-      ca: insecure ? [] : [...getCACertificates('default'), ...getCACertificates('system')],
-    }
-    const proxied = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some((name) => process.env[name])
-    const made =
-      proxied && !direct
-        ? new undici.EnvHttpProxyAgent({ connect, requestTls: connect, allowH2: false })
-        : new undici.Agent({ connect, allowH2: false })
+    const made = client.openConnections({ timeout: this.#config.connectTimeout, insecure, direct })
     this.#dispatchers.set(key, made)
     return made
   }

@@ -2,7 +2,7 @@
  * For tests: a daemon of its own, from the sources, with everything it keeps in a temporary place, driven over its
  * socket. Disposing of it stops the daemon, erases what it has and fails where anything is left on the machine.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
@@ -12,7 +12,9 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { checkAnswer } from '../shapes/answers.ts'
 
-const main = join(import.meta.dirname, '../../engine/main.ts')
+const root = join(import.meta.dirname, '../..')
+/** What is run: the sources as they are, or what is built from them and shipped. */
+const programs = { sources: join(root, 'engine/main.ts'), bundle: join(root, 'dist/engine/main.js') }
 
 /** A reason to skip, or false. */
 export const noEngine: string | false = process.getuid?.() === 0 ? false : 'needs root'
@@ -36,17 +38,29 @@ export class TestEngine implements AsyncDisposable {
   readonly socket: string
   /** Of `described` in ../shapes/answers.ts: what `call` has seen, and held to its description. */
   readonly answers = new Set<string>()
+  readonly #program: string
   #daemon: ChildProcess | undefined
   #output = ''
 
-  private constructor() {
+  private constructor(program: string) {
+    this.#program = program
     this.directory = mkdtempSync('/var/tmp/drydock-engine-')
     this.socket = join(this.directory, 'run', 'docker.sock')
   }
 
   /** @param more of the daemon's own options */
-  static async start(...more: string[]): Promise<TestEngine> {
-    const engine = new TestEngine()
+  static start(...more: string[]): Promise<TestEngine> {
+    return TestEngine.#start(programs.sources, more)
+  }
+
+  /** Built from the sources as they are now. */
+  static startBundle(...more: string[]): Promise<TestEngine> {
+    execFileSync(process.execPath, [join(root, '.ci/build.mjs')])
+    return TestEngine.#start(programs.bundle, more)
+  }
+
+  static async #start(program: string, more: readonly string[]): Promise<TestEngine> {
+    const engine = new TestEngine(program)
     try {
       await engine.begin(...more)
       return engine
@@ -71,7 +85,7 @@ export class TestEngine implements AsyncDisposable {
 
   /** Starts the daemon and waits until it says that it listens. Fails with what it wrote when it ends instead. */
   async begin(...more: string[]): Promise<void> {
-    const daemon = spawn(process.execPath, [main, 'daemon', ...this.words, '--socket', this.socket, ...more], {
+    const daemon = spawn(process.execPath, [this.#program, 'daemon', ...this.words, '--socket', this.socket, ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#daemon = daemon
@@ -187,7 +201,7 @@ export class TestEngine implements AsyncDisposable {
   }
 
   async #erase(): Promise<void> {
-    const child = spawn(process.execPath, [main, 'setup', 'erase', ...this.words], {
+    const child = spawn(process.execPath, [this.#program, 'setup', 'erase', ...this.words], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const [out, error] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
