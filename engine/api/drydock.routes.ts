@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import * as z from 'zod'
 import { EngineError, isKind } from '../base/errors.ts'
 import type { Container } from '../lifecycle/container.ts'
+import { cgroupPath } from '../lifecycle/engine.ts'
 import { json, lines, tunnel } from './answer.ts'
 import type { LimitsSample, NamespaceList, PrunePreview } from './contract/drydock.ts'
 import { limitsView, namedGroup, namespaceView, type OwnerOf } from './drydock-view.ts'
@@ -19,8 +20,7 @@ function owners(engine: Engine): OwnerOf {
   const byPid = new Map<number, Container>()
   for (const container of engine.containers.list()) {
     if (container.run.pid === 0) continue
-    const parent = container.hostConfig.CgroupParent?.replace(/\/+$/, '') || engine.cgroupParent
-    for (const pid of engine.cgroups.group(`${parent}/${container.id}`).processes()) byPid.set(pid, container)
+    for (const pid of engine.cgroups.group(cgroupPath(engine, container)).processes()) byPid.set(pid, container)
     byPid.set(container.run.pid, container)
   }
   return (pid) => byPid.get(pid)

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, hostname, machine, release, totalmem } from 'node:os'
 import { engineVersion } from '../base/engine-version.ts'
+import { defaultProfile, loadedProfiles } from '../lifecycle/apparmor.ts'
 import { logDrivers } from '../lifecycle/log-config.ts'
 import { newest, oldest } from './api-version.ts'
 import type { Info, Version } from './contract/docker-store.ts'
@@ -81,12 +82,16 @@ function warnings(engine: Engine): string[] {
     found.push('WARNING: IPv4 forwarding is disabled: containers reach nothing beyond this machine')
   if (engine.supervisors.mode === 'process')
     found.push('WARNING: Supervisors cannot be forked here: each container costs a Node process of its own')
+  if (loadedProfiles()?.has(defaultProfile) === false)
+    found.push(
+      `WARNING: The AppArmor profile ${defaultProfile} is not loaded: containers run without one unless they name theirs`,
+    )
   return found
 }
 
 function securityOptions({ idMaps }: Engine): string[] {
   const options = ['name=seccomp,profile=builtin']
-  if (readText('/sys/module/apparmor/parameters/enabled').startsWith('Y')) options.unshift('name=apparmor')
+  if (loadedProfiles() !== undefined) options.unshift('name=apparmor')
   return [...options, ...(idMaps === undefined ? [] : ['name=userns']), 'name=cgroupns']
 }
 

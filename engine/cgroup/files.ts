@@ -48,7 +48,7 @@ export function limit(path: string, value: string | number): void {
     write(path, value)
   } catch (error) {
     const what = `setting ${path} to ${value}`
-    if (isErrno(error, 'ENOENT'))
+    if (isErrno(error, 'ENOENT', 'ENOTSUP', 'EOPNOTSUPP'))
       throw new EngineError('unavailable', `${what}: this kernel has no such limit`, { cause: error })
     if (isErrno(error, 'EINVAL', 'ERANGE', 'EBUSY', 'ENODEV', 'EACCES', 'EPERM', 'ENOSPC'))
       throw new EngineError('invalid', `${what}: ${messageOf(error)}`, { cause: error })

@@ -8,10 +8,11 @@ const SYS_KEYCTL = arch === 'arm64' ? 219 : 250
 const KEYCTL_JOIN_SESSION_KEYRING = 1
 
 /**
- * A session keyring of the caller's own: what the keyring before held is out of its reach, and its children's. False on a
+ * The session keyring of this name, which is made where there is none: what the keyring before held is out of the caller's
+ * reach, and its children's. Names are those of the caller's user namespace; session-keyring(7). False on a
  * kernel without keyrings, or where a filter keeps them away: there is nothing to leave then.
  */
-export function joinNewSessionKeyring(name: string): boolean {
+export function joinSessionKeyring(name: string): boolean {
   const result = cKeyctl(SYS_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, name)
   if (result >= 0) return true
   if (result === -errnoNumbers.ENOSYS || result === -errnoNumbers.EPERM) return false

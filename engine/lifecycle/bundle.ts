@@ -50,7 +50,7 @@ export function writeBundle(engine: Engine, given: Container, directory: string,
   const user = userOf(engine, container)
   const idMaps = idMapsOf(engine, container.hostConfig)
   const userPid = sharedUserNamespace(engine, container)
-  const ipcPid = pidOfShared(engine, container.hostConfig.IpcMode)
+  const ipcPid = pidOfShared(engine, container.hostConfig.IpcMode, requireShareable)
   const pidPid = pidOfShared(engine, container.hostConfig.PidMode)
   const spec = containerSpec(container, {
     rootPath: join(directory, 'rootfs'),
@@ -89,11 +89,24 @@ function userOf(engine: Engine, container: Container): OciUser {
   return lookUpUser(rootfs.fd, user, more)
 }
 
-function pidOfShared(engine: Engine, mode: string | undefined): number | undefined {
+function requireShareable({ id, hostConfig }: Container): void {
+  if (hostConfig.IpcMode === 'private' || hostConfig.IpcMode === 'none')
+    throw new EngineError(
+      'invalid',
+      `container ${id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+    )
+}
+
+function pidOfShared(
+  engine: Engine,
+  mode: string | undefined,
+  check: (other: Container) => void = () => undefined,
+): number | undefined {
   if (mode?.startsWith('container:') !== true) return undefined
   const other = engine.table.get(mode.slice('container:'.length))
   if (other.run.pid === 0)
     throw new EngineError('conflict', `cannot join the namespace of a non running container: ${other.id}`)
+  check(other)
   return other.run.pid
 }
 

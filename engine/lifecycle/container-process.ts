@@ -16,6 +16,7 @@ import {
   withUser,
   withWorkingDirectory,
 } from '../spec/process.ts'
+import { apparmorProfile } from './apparmor.ts'
 import type { Container, HostConfig } from './container.ts'
 import type { CreateExec } from './containers.ts'
 import { firstWords } from './init-process.ts'
@@ -32,6 +33,7 @@ export function containerProcess(container: Container, user: OciUser, variables:
   const { config, hostConfig } = container
   const terminal = config.Tty === true
   const security = securityOptions(hostConfig.SecurityOpt ?? [])
+  const apparmor = apparmorProfile(hostConfig)
   const [height = 0, width = 0] = hostConfig.ConsoleSize ?? []
   const spec = build(
     defaults(),
@@ -44,7 +46,7 @@ export function containerProcess(container: Container, user: OciUser, variables:
     when(terminal, withTerminal(height > 0 && width > 0 ? { height, width } : undefined)),
     when(hostConfig.OomScoreAdj !== undefined, withOomScoreAdjustment(hostConfig.OomScoreAdj ?? 0)),
     when(security.noNewPrivileges, withNoNewPrivileges()),
-    when(security.apparmor !== undefined, withApparmorProfile(security.apparmor ?? '')),
+    when(apparmor !== undefined, withApparmorProfile(apparmor ?? '')),
   )
   return spec.process as OciProcess
 }

@@ -5,7 +5,7 @@ import { defaults } from '../spec/defaults.ts'
 import { parseDeviceRule, withDevice, withDeviceRules } from '../spec/devices.ts'
 import type { IdMaps } from '../spec/id-maps.ts'
 import { withLimits } from '../spec/limits.ts'
-import { withMounts, withRoot, withSharedMemorySize } from '../spec/mounts.ts'
+import { withForeignSharedMemory, withMounts, withRoot, withSharedMemorySize } from '../spec/mounts.ts'
 import {
   withHostNamespace,
   withHostname,
@@ -65,6 +65,7 @@ export function containerSpec(container: Container, inputs: SpecInputs): OciSpec
     when(privileged, withPrivileges(privileged ? hostDevices() : [])),
     when(inputs.seccomp !== undefined, withSeccomp(inputs.seccomp as OciSeccomp)),
     withSharedMemorySize(hostConfig.ShmSize ?? 64 * 1024 * 1024),
+    sharedMemory(hostConfig.IpcMode, inputs.ipcPid),
     withMounts(inputs.mounts),
     withCgroupsPath(inputs.cgroupsPath),
     (spec) => ({ ...spec, ...(hostConfig.Annotations === undefined ? {} : { annotations: hostConfig.Annotations }) }),
@@ -108,6 +109,13 @@ function userStep({ idMaps, userPid }: SpecInputs): SpecStep {
     withUserNamespace(idMaps.uids, idMaps.gids),
     when(userPid !== undefined, withNamespace('user', `/proc/${userPid}/ns/user`)),
   )
+}
+
+/** What goes with the IPC namespace: /dev/shm is where shm_open(3) looks. */
+function sharedMemory(mode: string | undefined, ipcPid: number | undefined): SpecStep {
+  if (mode === 'none') return withForeignSharedMemory(undefined)
+  if (mode === 'host') return withForeignSharedMemory('/dev/shm')
+  return when(ipcPid !== undefined, withForeignSharedMemory(`/proc/${ipcPid}/root/dev/shm`))
 }
 
 function shared(type: 'ipc' | 'pid', mode: string | undefined, pid: number | undefined): SpecStep {

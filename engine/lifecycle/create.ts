@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { EngineError } from '../base/errors.ts'
+import { EngineError, isKind } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
 import { never, timestamp } from '../base/time.ts'
 import { supportedResources } from '../cgroup/support.ts'
@@ -89,13 +89,23 @@ const withLinks = (engine: Engine, host: HostConfig): HostConfig =>
 /** A container is named by its id from here on, so that renaming it changes nothing; wire fact 154. */
 function sharedNamespaces(engine: Engine, host: HostConfig): HostConfig {
   const byId = (mode: string | undefined): string | undefined =>
-    mode?.startsWith('container:') === true ? `container:${engine.table.get(mode.slice('container:'.length)).id}` : mode
+    mode?.startsWith('container:') === true ? `container:${idOf(engine, mode.slice('container:'.length))}` : mode
   const [network, ipc, pid] = [host.NetworkMode, host.IpcMode, host.PidMode].map(byId)
   return {
     ...host,
     ...(network === undefined ? {} : { NetworkMode: network }),
     ...(ipc === undefined ? {} : { IpcMode: ipc }),
     ...(pid === undefined ? {} : { PidMode: pid }),
+  }
+}
+
+/** Not 404 where there is none: clients take that for the image's, and pull it. */
+function idOf(engine: Engine, reference: string): string {
+  try {
+    return engine.table.get(reference).id
+  } catch (error) {
+    if (!isKind(error, 'not-found')) throw error
+    throw new EngineError('invalid', error.message, { cause: error })
   }
 }
 

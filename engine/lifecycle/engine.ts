@@ -102,7 +102,11 @@ export const bundleDirectory = (engine: Pick<Engine, 'execRoot'>, id: string): s
 export const cgroupPath = (
   { cgroupParent }: Pick<Engine, 'cgroupParent'>,
   container: Pick<Container, 'id' | 'hostConfig'>,
-): string => `${container.hostConfig.CgroupParent?.replace(/\/+$/, '') || cgroupParent}/${container.id}`
+): string => {
+  // A relative parent is one below the hierarchy's root, as dockerd's cgroupfs driver has it.
+  const parent = (container.hostConfig.CgroupParent ?? '').split('/').filter((part) => part !== '' && part !== '.')
+  return `${parent.length === 0 ? cgroupParent : `/${parent.join('/')}`}/${container.id}`
+}
 
 /** Wire fact 87. */
 export const announce = (

@@ -7,6 +7,7 @@ import { checkLimits } from '../spec/limits.ts'
 import { tmpfsMount } from '../spec/mounts.ts'
 import { rlimitOf } from '../spec/process.ts'
 import { refuseAbsentOptions } from './absent-options.ts'
+import { apparmorProfile } from './apparmor.ts'
 import type { ContainerConfig, ContainerResources, HostConfig, RestartPolicy } from './container.ts'
 import { healthTest } from './health.ts'
 import { checkInit } from './init-process.ts'
@@ -111,6 +112,7 @@ export function checkHostConfig(config: ContainerConfig, host: HostConfig): void
   checkPorts(host)
   checkLimits(host, thisMachine())
   checkSeccomp(host)
+  apparmorProfile(host)
   normalizeCapabilities(host.CapAdd ?? [], 'CapAdd')
   normalizeCapabilities(host.CapDrop ?? [], 'CapDrop')
   for (const ulimit of host.Ulimits ?? []) rlimitOf(ulimit)
@@ -124,8 +126,8 @@ export function checkHostConfig(config: ContainerConfig, host: HostConfig): void
     invalid(`Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`)
   checkInit(host)
   if (host.Runtime && !knownRuntimes.has(host.Runtime)) invalid(`unknown or invalid runtime name: ${host.Runtime}`)
-  if (host.CgroupParent && (!host.CgroupParent.startsWith('/') || host.CgroupParent.split('/').includes('..')))
-    invalid(`invalid CgroupParent: ${host.CgroupParent}: use an absolute path of the cgroup hierarchy`)
+  if (host.CgroupParent?.split('/').includes('..') === true)
+    invalid(`invalid CgroupParent: ${host.CgroupParent}: a path of the cgroup hierarchy has no ..`)
 }
 
 /** Clients that know dockerd ask for its default by name. */

@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, statSync } from 'node:fs'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
+import { joinSessionKeyring } from '../kernel/keyring.ffi.ts'
 import {
   type NamespaceKind,
   namespaceKinds,
@@ -41,6 +42,8 @@ export type ExecRequest = {
   /** As in CreateRequest. */
   supervised: boolean
   preserved?: number
+  /** The name of the container's session keyring; absent: it keeps the caller's. */
+  keyring?: string
   warn: (sentence: string) => void
 }
 
@@ -110,6 +113,7 @@ function enter(request: ExecRequest, { pidfd, kinds }: Target, sync: number): ne
 
 const execSteps: readonly Step<ProcessContext>[] = [
   ['new session', () => startSession()],
+  ['join keyring', ({ keyring }) => keyring !== undefined && joinSessionKeyring(keyring)],
   ['open terminal', (context) => takeTerminal(context)],
 ]
 
@@ -124,6 +128,7 @@ function processContext(request: ExecRequest, sync: number): ProcessContext {
     scored: true,
   }
   if (request.preserved !== undefined) context.preserved = request.preserved
+  if (request.keyring !== undefined) context.keyring = request.keyring
   if (request.streams !== undefined) context.streams = request.streams
   return context
 }

@@ -3,7 +3,7 @@
  * Runs synchronously in a forked process; it never returns.
  */
 import { setFileCreationMask, setGroup, setUser } from '../kernel/identity.ffi.ts'
-import { joinNewSessionKeyring } from '../kernel/keyring.ffi.ts'
+import { joinSessionKeyring } from '../kernel/keyring.ffi.ts'
 import { setDomainname, setHostname, unshare } from '../kernel/namespaces.ffi.ts'
 import { currentPid, exit, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType } from '../spec/oci.ts'
@@ -41,7 +41,7 @@ const containerSteps: readonly Step<InitContext>[] = [
   ['map ids', mapIds],
   ['join namespaces', joinNamespaces],
   ['new session', () => startSession()],
-  ['new keyring', ({ plan: { request } }) => request.keyring !== undefined && joinNewSessionKeyring(request.keyring)],
+  ['new keyring', ({ plan: { request } }) => request.keyring !== undefined && joinSessionKeyring(request.keyring)],
   ['set names', setNames],
   [
     'make root',

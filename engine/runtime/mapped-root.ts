@@ -42,8 +42,8 @@ export function openMappedRoot(parts: readonly RootMount[], userNamespace: numbe
   }
   close(theirs)
   try {
-    const { root } = expectMessage(receive<ChildMessage>(ours), 'mapped-root')
-    return borrowDescriptor(helper.pidfd, root)
+    const { tree } = expectMessage(receive<ChildMessage>(ours), 'tree')
+    return borrowDescriptor(helper.pidfd, tree)
   } finally {
     // The helper waits for this end to close.
     close(ours)
@@ -59,7 +59,7 @@ function makeInHelper(parts: readonly RootMount[], userNamespace: number, place:
     process.chdir(place)
     mkdirSync('root')
     for (const [index, part] of parts.entries()) mountPart(part, index, userNamespace)
-    send(sync, { type: 'mapped-root', root: cloneTree('root', { recursive: true }) })
+    send(sync, { type: 'tree', tree: cloneTree('root', { recursive: true }) })
     receive(sync)
   } catch (error) {
     send(sync, failure('map owners', error))

@@ -8,6 +8,7 @@ import { isErrno } from '../kernel/libc.ffi.ts'
 import { mountFlags as ms } from '../kernel/mount.ffi.ts'
 import type { OciIdMapping, OciMount, OciSpec } from '../spec/oci.ts'
 import { mapOwners, openSource } from './bind.ts'
+import { foreignSource, openForeignSource } from './foreign-source.ts'
 import { UserNamespaces } from './id-map.ts'
 import { openMappedRoot } from './mapped-root.ts'
 import { absoluteMount, inPlace, isBind, type MountPlan, planMount } from './mount-options.ts'
@@ -75,6 +76,8 @@ function sourceOf({ spec, bundle }: CreateRequest, listed: OciMount, maps: UserN
   if (!isBind(entry, plan) || (plan.flags & ms.MS_REMOUNT) !== 0) return undefined
   // Mappings alone are as good as `idmap`.
   const idmap = plan.idmap ?? (entry.uidMappings === undefined ? undefined : 'mount')
+  const foreign = foreignSource(entry.source ?? '')
+  if (foreign !== undefined) return openForeignSource(foreign, (plan.flags & ms.MS_REC) !== 0)
   if (idmap === undefined) return hasNamespace(spec, 'user') ? trySource(entry, plan) : undefined
   const copy = openSource(entry, plan)
   try {

@@ -33,6 +33,8 @@ export type ProcessContext = {
   supervised: boolean
   gate?: number
   preserved?: number
+  /** exec only: the session keyring to join, by its name. */
+  keyring?: string
   /** After the word to start: runs what comes first, with no more powers than `prepare` leaves the program. */
   beforeLaunch?: (prepare: () => void) => void
   /** The out-of-memory score was set from outside of the user namespace, where there is the right to. */

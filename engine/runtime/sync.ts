@@ -18,8 +18,8 @@ export type ChildMessage =
   | { type: 'entered'; pid: number }
   /** The filter is loaded; `listener` is the descriptor's number in the child's table. Waits for `listener-taken`. */
   | { type: 'seccomp-listener'; listener: number }
-  /** The helper's, that maps a root's owners: the number in its table. */
-  | { type: 'mapped-root'; root: number }
+  /** A helper's: a detached mount, by the number in its table. */
+  | { type: 'tree'; tree: number }
   | { type: 'failed'; step: string; kind: ErrorKind; message: string }
 
 /** `await-start`: the maker goes; `start` will come from somebody else, who connects to the gate. */

@@ -201,6 +201,7 @@ export class Supervisor implements ConnectionOwner {
     try {
       const process = createContainer({
         id: this.#config.id,
+        keyring: sessionKeyring(this.#config.id),
         spec: this.#spec,
         bundle: directory,
         rootMounts: this.#config.rootfs,
@@ -271,6 +272,7 @@ export class Supervisor implements ConnectionOwner {
       const joined = joinContainer({
         id: this.#config.id,
         bundle: this.#options.directory,
+        keyring: sessionKeyring(this.#config.id),
         pid: target.pid,
         process: consoleSize === undefined ? process : { ...process, consoleSize },
         spec: this.#spec,
@@ -387,6 +389,9 @@ export class Supervisor implements ConnectionOwner {
     for (const control of this.#controls) control.sendFrame(frame)
   }
 }
+
+/** As runc calls it, and where execs find it. */
+const sessionKeyring = (id: string): string => `_ses.${id}`
 
 const signalBuffer = Buffer.alloc(128)
 

@@ -68,6 +68,15 @@ export const withSharedMemorySize = (bytes: number): SpecStep => {
   })
 }
 
+/** Of another IPC namespace: its shared memory in place of an own one; with `undefined` there is none. */
+export const withForeignSharedMemory =
+  (source: string | undefined): SpecStep =>
+  (spec) => {
+    const { mounts = [] } = withoutMount('/dev/shm')(spec)
+    const shared = source === undefined ? [] : [bindMount({ source, destination: '/dev/shm' })]
+    return { ...spec, mounts: [...mounts, ...shared] }
+  }
+
 const propagations: ReadonlySet<string> = new Set(['private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'])
 
 /** Users of the source and of the container that stand for each other. */

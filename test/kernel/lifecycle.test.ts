@@ -345,7 +345,12 @@ test('two networks, connected and disconnected while it runs', { skip: noPacketF
 
 test("one that shares another's network, processes and memory sees what that one sees", { skip }, async () => {
   const first = await bed.create(['sleep', '1000'], {
-    hostConfig: { NetworkMode: 'bridge', CgroupParent: cgroupParent, ExtraHosts: ['extra:10.9.8.7'] },
+    hostConfig: {
+      NetworkMode: 'bridge',
+      IpcMode: 'shareable',
+      CgroupParent: cgroupParent,
+      ExtraHosts: ['extra:10.9.8.7'],
+    },
   })
   await bed.containers.start(first)
   const shared = `container:${bed.containers.get(first).name}`
