@@ -22,6 +22,7 @@ const programs = {
   crun: 'crun',
   ip: 'iproute2',
   nft: 'nftables',
+  'dbus-daemon': 'dbus-daemon',
   make: 'make',
   'g++': 'g++',
   'aarch64-linux-gnu-as': 'binutils-aarch64-linux-gnu',

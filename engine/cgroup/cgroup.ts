@@ -55,13 +55,19 @@ export type Cgroup = {
    * 0.4 ms, all else 5–50 ms. From inside a pid namespace only 0 names the caller.
    */
   enter(pid: number): void
+  /** Whoever held the place until a process of its own is in goes; absent where nobody needs to. */
+  settle?(): void
   /** All processes, of groups below it as well. */
   processes(): number[]
   freeze(): void
   thaw(): void
   frozen(): boolean
-  /** SIGKILL to everything inside, also what forks meanwhile; returns when all are gone or after `timeout` ms. */
-  kill(timeout: number): void
+  /**
+   * SIGKILL to everything inside, also what forks meanwhile; returns when all are gone or after `timeout` ms. A caller
+   * that is the parent of some reaps them `meanwhile`: the first process of a PID namespace does not end before the last
+   * of the others is reaped, and newer kernels count it as long.
+   */
+  kill(timeout: number, meanwhile?: () => void): void
   use(): CgroupUse
   /** Removes the group and those below it; missing is fine. */
   remove(): void

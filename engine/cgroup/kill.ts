@@ -28,12 +28,16 @@ function killOnce(group: Cgroup): void {
   }
 }
 
-export function killAll(group: Cgroup, timeout: number): void {
+export function killAll(group: Cgroup, timeout: number, meanwhile: () => void = () => undefined): void {
   const end = performance.now() + timeout
   for (;;) {
     if (group.processes().length === 0) return
     killOnce(group)
-    if (waitUntil(() => group.processes().length === 0, Math.min(100, Math.max(0, end - performance.now())))) return
+    const gone = (): boolean => {
+      meanwhile()
+      return group.processes().length === 0
+    }
+    if (waitUntil(gone, Math.min(100, Math.max(0, end - performance.now())))) return
     if (performance.now() >= end) throw notGone(group, timeout)
   }
 }

@@ -121,8 +121,8 @@ export class CgroupV1 implements Cgroup {
     return directory !== undefined && read(`${directory}/freezer.state`)?.trim() === 'FROZEN'
   }
 
-  kill(timeout: number): void {
-    killAll(this, timeout)
+  kill(timeout: number, meanwhile?: () => void): void {
+    killAll(this, timeout, meanwhile)
   }
 
   use(): CgroupUse {

@@ -132,17 +132,20 @@ export class CgroupV2 implements Cgroup {
     return readKeyed(`${this.#directory}/cgroup.events`).frozen === 1
   }
 
-  kill(timeout: number): void {
+  kill(timeout: number, meanwhile?: () => void): void {
     if (!existsSync(this.#directory)) return
     try {
       write(`${this.#directory}/cgroup.kill`, 1)
     } catch (error) {
       if (!isErrno(error, 'ENOENT')) throw error
-      killAll(this, timeout)
+      killAll(this, timeout, meanwhile)
       return
     }
-    if (!waitUntil(() => readKeyed(`${this.#directory}/cgroup.events`).populated !== 1, timeout))
-      throw notGone(this, timeout)
+    const empty = (): boolean => {
+      meanwhile?.()
+      return readKeyed(`${this.#directory}/cgroup.events`).populated !== 1
+    }
+    if (!waitUntil(empty, timeout)) throw notGone(this, timeout)
   }
 
   use(): CgroupUse {

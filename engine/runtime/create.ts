@@ -65,6 +65,7 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   const process = forkInit({ ...request, ...prepared }, { created, joined })
   try {
     const result = completeCreation(process, request, created.has('user'))
+    cgroup.settle?.()
     succeeded = true
     return result
   } catch (error) {

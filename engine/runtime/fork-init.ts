@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, writeFileSync } from 'node:fs'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import { openNamespace, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
 import { clone, cloneFlags, exit, pidfdOpen, reap } from '../kernel/process.ffi.ts'
 import { socketPair } from '../kernel/unix-socket.ffi.ts'
@@ -51,12 +52,23 @@ export function forkInit(request: CreateRequest, plan: ForkPlan): Conversation {
 
 type Fork = ForkPlan & { request: CreateRequest; cgroup?: number }
 
-const intoCgroup = ({ cgroup }: Fork, flags: bigint): { flags: bigint; cgroup?: number } =>
-  cgroup === undefined ? { flags } : { flags: flags | cloneFlags.CLONE_INTO_CGROUP, cgroup }
+type Child = { pid: number; pidfd: number; inCgroup: boolean }
+
+/** Into the group where that is allowed: an ordinary user may not lead a process there from a group of somebody else. */
+function cloneInto({ cgroup }: Fork, flags: bigint): Child {
+  if (cgroup !== undefined) {
+    try {
+      return { ...clone({ flags: flags | cloneFlags.CLONE_INTO_CGROUP, cgroup }), inCgroup: true }
+    } catch (error) {
+      if (!isErrno(error, 'EACCES', 'EPERM')) throw error
+    }
+  }
+  return { ...clone({ flags }), inCgroup: false }
+}
 
 function forkDirectly(fork: Fork, ours: number, theirs: number): { pid: number; pidfd: number } {
   using cleanup = new DisposableStack()
-  const { request, created, joined, cgroup } = fork
+  const { request, created, joined } = fork
   const pidNamespace = joined.find(({ type }) => type === 'pid')
   if (pidNamespace !== undefined) {
     // Only children are affected; the caller itself stays where it is, and its later children, too.
@@ -64,11 +76,11 @@ function forkDirectly(fork: Fork, ours: number, theirs: number): { pid: number; 
     setNamespace(pidNamespace.fd, ['pid'])
     cleanup.defer(() => setNamespace(home, ['pid']))
   }
-  const child = clone(intoCgroup(fork, newNamespaceFlags(created) | cloneFlags.CLONE_PIDFD))
+  const child = cloneInto(fork, newNamespaceFlags(created) | cloneFlags.CLONE_PIDFD)
   if (child.pid !== 0) return child
   close(ours)
   const rest = joined.filter(({ type }) => type !== 'pid')
-  return runInit({ request, sync: theirs, joined: rest, created, inCgroup: cgroup !== undefined, staged: false })
+  return runInit({ request, sync: theirs, joined: rest, created, inCgroup: child.inCgroup, staged: false })
 }
 
 /** The process between: joins, makes the first process a child of its own parent (CLONE_PARENT), and ends. */
@@ -82,8 +94,9 @@ function runStage(fork: Fork, sync: number): never {
     applyOomScore(request.spec.process!)
     if (created.has('time')) makeTimeNamespace(request.spec.linux?.timeOffsets ?? {})
     joinAll(joined)
-    const child = clone(intoCgroup(fork, newNamespaceFlags(created) | cloneFlags.CLONE_PARENT))
-    if (child.pid === 0) return runInit({ request, sync, joined: [], created, inCgroup: true, staged: true })
+    const child = cloneInto(fork, newNamespaceFlags(created) | cloneFlags.CLONE_PARENT)
+    const inCgroup = child.inCgroup || cgroup === undefined
+    if (child.pid === 0) return runInit({ request, sync, joined: [], created, inCgroup, staged: true })
     send(sync, { type: 'entered', pid: child.pid })
     exit(0)
   } catch (error) {

@@ -160,7 +160,7 @@ export class Supervisor implements ConnectionOwner {
         this.#kill(this.#find(frame.execId), frame.signal)
         return {}
       case 'kill-all':
-        this.#cgroup.kill(killPatience)
+        this.#cgroup.kill(killPatience, () => this.#reapAll())
         return {}
       case 'resize':
         this.#find(frame.execId).io.resize(frame.size)

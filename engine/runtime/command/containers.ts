@@ -1,9 +1,9 @@
 /** What every verb works on: the store, the log, and the groups of this machine. */
 import { readFileSync } from 'node:fs'
-import { EngineError } from '../../base/errors.ts'
 import type { Cgroup, CgroupHost } from '../../cgroup/cgroup.ts'
 import { detectCgroups } from '../../cgroup/detect.ts'
 import { NoCgroup } from '../../cgroup/none.ts'
+import { SystemdCgroup } from '../../cgroup/systemd.ts'
 import type { OciSpec } from '../../spec/oci.ts'
 import { type ContainerStatus, statusOf } from './container-status.ts'
 import type { Log } from './log.ts'
@@ -44,7 +44,8 @@ export class Containers {
   }
 
   group(record: CgroupRecord): Cgroup {
-    return record.kind === 'none' ? new NoCgroup(this.#version()) : this.host.group(record.path)
+    if (record.kind === 'none') return new NoCgroup(this.#version())
+    return record.kind === 'systemd' ? new SystemdCgroup(record) : this.host.group(record.path)
   }
 
   #version(): 1 | 2 {
@@ -65,12 +66,17 @@ export class Containers {
   /** Where a new container's group will be: as config.json says, else beside the caller's own group. */
   chooseGroup(id: string, spec: OciSpec): CgroupRecord {
     const asked = spec.linux?.cgroupsPath ?? ''
-    if (this.settings.systemdCgroup)
-      throw new EngineError('not-implemented', '--systemd-cgroup: groups of systemd are not supported')
+    if (this.settings.systemdCgroup) return systemdGroup(asked === '' ? `:drydock:${id}` : asked)
     if (this.settings.rootless && asked === '') return { kind: 'none' }
     if (asked.startsWith('/')) return { kind: 'cgroupfs', path: asked }
     return { kind: 'cgroupfs', path: `${ownGroup()}/${asked === '' ? id : asked}` }
   }
+}
+
+/** Of the machine's systemd for root, of their own for everybody else. */
+function systemdGroup(cgroupsPath: string): CgroupRecord {
+  const scope = process.geteuid!() === 0 ? 'system' : 'user'
+  return { kind: 'systemd', path: new SystemdCgroup({ cgroupsPath, scope }).path, cgroupsPath, scope }
 }
 
 /** The caller's group, where all hierarchies have it in the same one; else the root. No slash at the end. */

@@ -3,6 +3,7 @@ import { EngineError } from '../../base/errors.ts'
 import { pause } from '../../cgroup/files.ts'
 import { isErrno } from '../../kernel/libc.ffi.ts'
 import { signalNumbers } from '../../kernel/signals.table.ts'
+import { releaseRoot } from '../borrowed-tree.ts'
 import { runHooksOnward, stateOf } from '../hooks.ts'
 import { isAlive } from './container-status.ts'
 import type { Containers } from './containers.ts'
@@ -20,6 +21,7 @@ export function destroy(containers: Containers, record: ContainerRecord): void {
     cgroup.kill(killPatience)
     cgroup.remove()
   }
+  releaseRoot(record)
   const warn = (sentence: string): void => containers.log.warn(sentence)
   runHooksOnward(
     'poststop',

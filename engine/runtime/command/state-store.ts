@@ -23,7 +23,10 @@ import { formatRecord, parseExactly } from '../../spec/config-json.ts'
 import type { OciSpec } from '../../spec/oci.ts'
 
 /** How to find the container's control group again. */
-export type CgroupRecord = { kind: 'none' } | { kind: 'cgroupfs'; path: string }
+export type CgroupRecord =
+  | { kind: 'none' }
+  | { kind: 'cgroupfs'; path: string }
+  | { kind: 'systemd'; path: string; cgroupsPath: string; scope: 'system' | 'user' }
 
 export type CreationRecord = { cgroup: CgroupRecord }
 

@@ -20,7 +20,7 @@ export function featuresVerb(): number {
     linux: {
       namespaces: namespaceKinds.map(({ type }) => type).toSorted(),
       capabilities: Object.keys(capabilityNumbers),
-      cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: false },
+      cgroup: { v1: true, v2: true, systemd: true, systemdUser: true, rdma: true },
       seccomp: {
         enabled: true,
         actions: [...knownActions].toSorted(),
