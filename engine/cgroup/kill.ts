@@ -12,8 +12,9 @@ function killOnce(group: Cgroup): void {
   try {
     group.freeze()
   } catch (error) {
-    // Without a freezer the rounds repeat until nobody is left; a fork bomb then may win, which the caller sees.
-    if (!(error instanceof EngineError)) throw error
+    // Without a freezer, or when its group is gone already, the rounds repeat until nobody is left; a fork bomb then
+    // may win, which the caller sees.
+    if (!(error instanceof EngineError) && !isErrno(error, 'ENOENT')) throw error
   }
   try {
     for (const pid of group.processes()) {
@@ -24,7 +25,15 @@ function killOnce(group: Cgroup): void {
       }
     }
   } finally {
-    if (group.directories.freezer !== undefined || group.version === 2) group.thaw()
+    if (group.directories.freezer !== undefined || group.version === 2) thaw(group)
+  }
+}
+
+function thaw(group: Cgroup): void {
+  try {
+    group.thaw()
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error
   }
 }
 
