@@ -70,14 +70,14 @@ describe('docker … --format {{json .}}', { skip: noDocker }, () => {
       assert.deepEqual([several.code, several.out.trim().split('\n').length], [1, 1])
     }
     const [found] = await rows('container', 'inspect', 'ship')
-    const { Ports } = found?.NetworkSettings as { Ports: Record<string, { HostPort: string }[]> }
+    const { Ports } = (found as { NetworkSettings: { Ports: Record<string, { HostPort: string }[]> } }).NetworkSettings
     assert.match(Ports['80/tcp']?.[0]?.HostPort ?? '', /^\d+$/)
   })
 
   test('the engine, its events, one sample', async () => {
     assert.equal((await rows('info'))[0]?.OSType, 'linux')
     const [version] = await rows('version')
-    assert.equal((version?.Server as Row).ApiVersion, '1.51')
+    assert.equal((version as { Server: Row }).Server.ApiVersion, '1.51')
     const [sample] = await rows('stats', '--no-stream', 'ship')
     assert.equal(sample?.Name, 'ship')
     const events = await rows('events', '--since', '1h', '--until', '0s', '--filter', 'type=container')
