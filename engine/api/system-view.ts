@@ -105,7 +105,7 @@ const unchanging = {
   Driver: 'overlay2',
   Plugins: {
     Volume: ['local'],
-    Network: ['bridge', 'host', 'null'],
+    Network: ['bridge', 'host', 'ipvlan', 'macvlan', 'null'],
     Authorization: null,
     Log: [...logDrivers],
   },

@@ -1,5 +1,6 @@
 /** What nft(8) says to the kernel, as messages: linux/netfilter/nf_tables.h. Tables here are of family inet. Pure. */
 import {
+  attribute,
   attributesIn,
   type NetlinkReply,
   type NetlinkRequest,
@@ -164,6 +165,15 @@ export const addMap = (map: NftMap, id: number): NetlinkRequest =>
     u32be(10, id),
   )
 
+const NFTNL_UDATA_SET_KEYBYTEORDER = 0
+const hostByteOrder = 1
+
+/** A note for nft(8), which would print names of interfaces backwards: the kernel does not read it. */
+const printsNames = (key: readonly Field[]): Buffer[] =>
+  key.length === 1 && key[0] === 'ifname'
+    ? [attribute(13, Buffer.of(NFTNL_UDATA_SET_KEYBYTEORDER, 4, hostByteOrder, 0, 0, 0))]
+    : []
+
 export type NftSet = { table: string; name: string; key: readonly Field[] }
 
 /** `nft add set inet TABLE NAME { type KEY . KEY; }`. `id` is unique in its transaction, among maps as well. */
@@ -179,6 +189,7 @@ export const addSet = (set: NftSet, id: number): NetlinkRequest =>
     u32be(5, lengthOf(set.key)),
     ...(set.key.length > 1 ? [describeFields(set.key)] : []),
     u32be(10, id),
+    ...printsNames(set.key),
   )
 
 const NFT_DATA_VERDICT = 0xffffff00
@@ -196,6 +207,7 @@ export const addInterfaceVerdicts = (table: string, name: string, id: number): N
     u32be(5, lengthOf(['ifname'])),
     u32be(6, NFT_DATA_VERDICT),
     u32be(10, id),
+    ...printsNames(['ifname']),
   )
 
 /** `nft add element inet TABLE MAP { "INTERFACE" : jump CHAIN }` */
