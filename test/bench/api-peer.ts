@@ -94,9 +94,13 @@ export class ApiPeer implements AsyncDisposable {
     })
   }
 
-  async create(command: readonly string[], network = 'none'): Promise<string> {
-    const HostConfig = { NetworkMode: network, ...this.#options.hostConfig }
-    const body = { Image: this.#options.image, Cmd: command, HostConfig }
+  async create(
+    command: readonly string[],
+    network = 'none',
+    more: { HostConfig?: object; ExposedPorts?: object } = {},
+  ): Promise<string> {
+    const HostConfig = { NetworkMode: network, ...this.#options.hostConfig, ...more.HostConfig }
+    const body = { ...more, Image: this.#options.image, Cmd: command, HostConfig }
     return (await this.call<{ Id: string }>('POST', '/v1.41/containers/create', body)).Id
   }
 

@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiPeer } from './api-peer.ts'
 import { pss } from './place.ts'
+import { throughPort } from './published-port.ts'
 import { ensurePullImage, pullReference, registryAt } from './pull-image.ts'
 
 export type Measure = {
@@ -155,5 +156,14 @@ export const measures: readonly Measure[] = [
   { name: 'log-writer', title: '200 MB of lines, to a file', unit: 'ms', rounds: 3, take: logWriter },
   { name: 'log-write', title: '200 MB of lines, logged', unit: 'ms', rounds: 2, take: logWrite },
   { name: 'log-read', title: '200 MB of lines, read back', unit: 'MB/s', rounds: 2, take: logRead },
+  { name: 'port-bytes', title: 'through a published port', unit: 'MB/s', rounds: 3, take: throughPort('bytes') },
+  {
+    name: 'port-connect',
+    title: '2000 connections to one',
+    unit: 'ms',
+    rounds: 3,
+    warm: 1,
+    take: throughPort('connections'),
+  },
   { name: 'pull', title: 'pull of 370 MB in 4 layers', unit: 'ms', rounds: 2, prepare: ensurePullImage, take: pull },
 ]
