@@ -86,15 +86,6 @@ const withMountedVolumes = (config: ContainerConfig): ContainerConfig =>
 const withLinks = (engine: Engine, host: HostConfig): HostConfig =>
   (host.Links ?? []).length === 0 ? host : { ...host, Links: checkedLinks(engine, host) }
 
-/** Not 404: the command line would take the image for missing, and pull it. */
-function idOf(engine: Engine, reference: string): string {
-  try {
-    return engine.table.get(reference).id
-  } catch (error) {
-    throw isKind(error, 'not-found') ? new EngineError('invalid', error.message, { cause: error }) : error
-  }
-}
-
 /** A container is named by its id from here on, so that renaming it changes nothing; wire fact 154. */
 function sharedNamespaces(engine: Engine, host: HostConfig): HostConfig {
   const byId = (mode: string | undefined): string | undefined =>
