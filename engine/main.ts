@@ -197,6 +197,26 @@ async function setupVerb(words: string[]): Promise<void> {
   })
 }
 
+/**
+ * Where this is no installed engine, whose launcher goes there at once: as kernel/launcher.ts does it, less the mount that
+ * keeps Node from being overwritten, since here it is the file of whoever calls.
+ */
+async function becomeRuntime(words: string[]): Promise<void> {
+  const [{ execve }, { forkingNode }, { holdAllSignals }] = await Promise.all([
+    import('./kernel/process.ffi.ts'),
+    import('./kernel/launcher.ts'),
+    import('./kernel/signals.ffi.ts'),
+  ])
+  const script = fileURLToPath(new URL('runtime.cjs', import.meta.url))
+  const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_'))
+  holdAllSignals()
+  execve(
+    process.execPath,
+    [...forkingNode, script, 'drydock runtime', '0', ...words],
+    environment.map(([name, value]) => `${name}=${value}`),
+  )
+}
+
 const uid = (text: string): number => {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a number is needed, as id -u tells it')
   return Number(text)
@@ -239,6 +259,14 @@ function commandLine(): Command {
     .argument('[words...]')
     .allowUnknownOption()
     .action(setupVerb)
+  program
+    .command('runtime')
+    .description('the OCI runtime: the command line of runc, for podman, containerd and others')
+    .argument('[words...]')
+    .allowUnknownOption()
+    .helpOption(false)
+    .passThroughOptions()
+    .action(becomeRuntime)
   addClientCommands(program, usualSocket)
   return program
 }

@@ -25,6 +25,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { EngineError, messageOf } from '../base/errors.ts'
+import { forkingNode, launcherProgram } from '../kernel/launcher.ts'
 
 /** What is copied: the folder of main.js with what lies beside it, and a Node program. */
 export type Source = { directory: string; node: string; version: string }
@@ -120,6 +121,7 @@ export function install(place: string, source: Source): string {
     const name = `${source.version}-${copyEverything(source, fresh)}`
     assertNodeRuns(join(fresh, 'bin', 'node'))
     writeFileSync(join(fresh, 'bin', 'drydock'), launcher(place), { mode: 0o755 })
+    writeFileSync(join(fresh, 'bin', 'drydock-runtime'), runtimeLauncher(place), { mode: 0o755 })
     chmodSync(fresh, 0o755)
     if (!existsSync(join(place, name))) renameSync(fresh, join(place, name))
     pointTo(place, name)
@@ -129,7 +131,20 @@ export function install(place: string, source: Source): string {
   }
 }
 
-const launcher = (place: string): string => `#!/bin/sh\nexec ${place}/current/bin/node ${place}/current/main.js "$@"\n`
+/** `drydock runtime` is a program of its own: its descriptors and signals must be those that it was called with. */
+const launcher = (place: string): string => `#!/bin/sh
+if [ "$1" = runtime ]; then shift; exec ${place}/current/bin/drydock-runtime "$@"; fi
+exec ${place}/current/bin/node ${place}/current/main.js "$@"
+`
+
+function runtimeLauncher(place: string): Buffer {
+  const current = join(place, 'current')
+  const first = [...forkingNode, join(current, 'runtime.cjs')]
+  const program = launcherProgram(process.arch, { program: join(current, 'bin', 'node'), first })
+  if (program === undefined)
+    throw new EngineError('unavailable', `the runtime has no launcher for ${process.arch} processors`)
+  return program
+}
 
 function pointTo(place: string, name: string): void {
   const link = join(place, `.new-current-${process.pid}`)
@@ -153,9 +168,11 @@ export function removeOldVersions(place: string): void {
     if (entry.isDirectory() && entry.name !== current) rmSync(join(place, entry.name), { recursive: true, force: true })
 }
 
-/** `drydock` for every user's PATH, unless something that is not ours has the name. Answers whether it is there. */
+const targetOf = (place: string, command: string): string => join(place, 'current', 'bin', basename(command))
+
+/** A program of ours for every user's PATH, unless something else has the name. Answers whether it is there. */
 export function linkCommand(place: string, command: string): boolean {
-  const target = join(place, 'current', 'bin', 'drydock')
+  const target = targetOf(place, command)
   const found = lstatSync(command, { throwIfNoEntry: false })
   if (found !== undefined) return found.isSymbolicLink() && readlinkSync(command) === target
   if (lstatSync(dirname(command), { throwIfNoEntry: false }) === undefined) return false
@@ -165,7 +182,7 @@ export function linkCommand(place: string, command: string): boolean {
 
 export function unlinkCommand(place: string, command: string): void {
   const found = lstatSync(command, { throwIfNoEntry: false })
-  if (found?.isSymbolicLink() && readlinkSync(command) === join(place, 'current', 'bin', 'drydock')) rmSync(command)
+  if (found?.isSymbolicLink() && readlinkSync(command) === targetOf(place, command)) rmSync(command)
 }
 
 /** A file that is whole or as it was before. */

@@ -3,7 +3,7 @@
  * It asks nothing and reads no password: whoever may run it as root has been asked by sudo or pkexec.
  */
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
-import { isAbsolute, join, normalize } from 'node:path'
+import { basename, isAbsolute, join, normalize } from 'node:path'
 import { parseArgs } from 'node:util'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { parseHierarchies } from '../cgroup/detect.ts'
@@ -146,7 +146,8 @@ async function installVerb(values: Flags, { place, command, source, say }: Setup
   const name = install(place, source())
   replaceFile(join(place, 'setup.json'), JSON.stringify(settings))
   say(name === before ? `Drydock ${name} is installed in ${place}` : `Installed Drydock ${name} in ${place}`)
-  if (!linkCommand(place, command)) say(`${command} is taken: the command is ${place}/current/bin/drydock`)
+  for (const path of [command, `${command}-runtime`])
+    if (!linkCommand(place, path)) say(`${path} is taken: the command is ${place}/current/bin/${basename(path)}`)
   if (name !== before || !(await answers(settings.socket))) await engine.start()
   await untilAnswering(engine, settings)
   removeOldVersions(place)
@@ -191,7 +192,7 @@ async function uninstall(values: Flags, context: SetupContext): Promise<void> {
   await service(place, settings).remove()
   await erase(settings, purge, context)
   rmSync(settings.socket, { force: true })
-  unlinkCommand(place, command)
+  for (const path of [command, `${command}-runtime`]) unlinkCommand(place, path)
   rmSync(place, { recursive: true, force: true })
   context.say('The engine is removed')
   if (!purge && existsSync(settings.root))

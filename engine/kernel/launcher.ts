@@ -11,6 +11,12 @@ export type Launch = {
   first: readonly string[]
 }
 
+/**
+ * How Node is started for a program that forks: as few threads as it can do with. The first keeps V8 from waiting for
+ * them (docs/decisions/0001), the others keep two kinds of them from being made.
+ */
+export const forkingNode = ['node', '--single-threaded', '--v8-pool-size=0', '--disable-sigusr1'] as const
+
 const headerSize = 16
 
 /** As launcher.table.ts describes it. */

@@ -28,6 +28,11 @@ export const blockSignals = (signals: readonly number[]): void => {
   cSigprocmask(SIG_BLOCK, setOf(signals), null)
 }
 
+/** For a program to be executed: its threads begin with none of them. */
+export const holdAllSignals = (): void => {
+  blockSignals(Array.from({ length: 64 }, (_, index) => index + 1))
+}
+
 /** Nothing is held back any more; what was is delivered now. */
 export const releaseSignals = (): void => {
   cSigprocmask(SIG_SETMASK, setOf([]), null)

@@ -35,6 +35,28 @@ export const signalNumbers = {
   SIGRTMAX: 64,
 } as const
 
+/** In the words of strsignal(3), as Go's and so runc's; those that end programs. */
+const signalWords: Readonly<Record<number, string>> = {
+  1: 'hangup',
+  2: 'interrupt',
+  3: 'quit',
+  4: 'illegal instruction',
+  5: 'trace/breakpoint trap',
+  6: 'aborted',
+  7: 'bus error',
+  8: 'floating point exception',
+  9: 'killed',
+  11: 'segmentation fault',
+  13: 'broken pipe',
+  14: 'alarm clock',
+  15: 'terminated',
+  24: 'CPU time limit exceeded',
+  25: 'file size limit exceeded',
+  31: 'bad system call',
+}
+
+export const describeSignal = (signal: number): string => signalWords[signal] ?? `signal ${signal}`
+
 const numbers = new Map<string, number>(Object.entries(signalNumbers))
 
 /**

@@ -19,7 +19,7 @@ import {
 } from '../kernel/descriptors.ffi.ts'
 import { clone, cloneFlags, execve, exit, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
 import { resetSignals } from '../kernel/signals.ffi.ts'
-import { signalNumbers } from '../kernel/signals.table.ts'
+import { describeSignal, signalNumbers } from '../kernel/signals.table.ts'
 import type { OciHook, OciHooks } from '../spec/oci.ts'
 import type { CreateRequest } from './request.ts'
 
@@ -114,7 +114,7 @@ function runHook(hook: OciHook, state: string, place: HookPlace): string | undef
   const end = reap({ pid: child.pid, block: true })
   const said = words === '' ? '' : `: ${words}`
   if (timedOut) return `was ended after its timeout of ${hook.timeout} s${said}`
-  if (end?.signal !== undefined) return `signal ${end.signal}${said}`
+  if (end?.signal !== undefined) return `signal: ${describeSignal(end.signal)}${said}`
   return end?.exitCode === 0 ? undefined : `exit status ${end?.exitCode}${said}`
 }
 

@@ -7,6 +7,7 @@ import { accessSync, chmodSync, constants, mkdirSync, readFileSync } from 'node:
 import { basename, join, resolve } from 'node:path'
 import { engineVersion } from '../../base/engine-version.ts'
 import { EngineError, messageOf } from '../../base/errors.ts'
+import { awaitIdleThreads } from '../../kernel/idle-threads.ts'
 import { exit, prepareFork } from '../../kernel/process.ffi.ts'
 import { releaseSignals } from '../../kernel/signals.ffi.ts'
 import { Containers, type Settings } from './containers.ts'
@@ -178,5 +179,6 @@ async function perform(verb: Verb, words: readonly string[], containers: Contain
 // Whoever started us holds all signals, so that Node's other threads do; this one takes them unless it passes them on.
 releaseSignals()
 prepareFork(readFileSync('/proc/self/maps', 'utf8'))
+awaitIdleThreads()
 const [, script = '', name = basename(script), descriptors = '0', ...words] = process.argv
 void main(basename(name), Number(descriptors), words).then(exit)
