@@ -110,10 +110,10 @@ const koffiAddon = {
 }
 
 /** The runtime's command line, a program of its own, which starts once for every verb: one file, nothing but what it needs. */
-function buildRuntime(esbuild) {
+export function buildRuntime(esbuild, outdir = engineOutput) {
   const entryPoints = { runtime: 'engine/runtime/command/main.ts' }
   const options = { platform: 'node', target: 'node22', format: 'cjs', outExtension: { '.js': '.cjs' } }
-  return esbuild.build({ ...shared, ...small, ...options, entryPoints, outdir: engineOutput, plugins: [koffiAddon] })
+  return esbuild.build({ ...shared, ...small, ...options, entryPoints, outdir, plugins: [koffiAddon] })
 }
 
 function buildExtension(esbuild) {

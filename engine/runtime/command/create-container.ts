@@ -102,6 +102,7 @@ function prepare(containers: Containers, flags: ParsedFlags, detached: boolean):
   const { settings } = containers
   const id = checkId(flags.args[0])
   const options = startOptions(flags, { detached, inherited: settings.inherited, activated: true })
+  containers.store.refuseKnown(id)
   const bundle = enterBundle(flags.text('bundle'))
   const given = readSpec(bundle)
   const rootfs = rootOf(given, bundle)

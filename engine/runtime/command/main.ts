@@ -172,12 +172,13 @@ async function perform(verb: Verb, words: readonly string[], containers: Contain
   }
   const { log } = containers
   if (log.debugs) log.debug(`${program} exeseal: using ${await sealedBy()}`)
+  // The launcher holds all signals, so that Node's other threads do. A command that passes them on takes them by itself.
+  const passesOn = (verb.name === 'run' || verb.name === 'exec') && !flags.is('detach')
+  if (!passesOn) releaseSignals()
   const run = await runners[verb.name]()
   return run(containers, flags)
 }
 
-// Whoever started us holds all signals, so that Node's other threads do; this one takes them unless it passes them on.
-releaseSignals()
 prepareFork(readFileSync('/proc/self/maps', 'utf8'))
 awaitIdleThreads()
 const [, script = '', name = basename(script), descriptors = '0', ...words] = process.argv

@@ -59,6 +59,9 @@ export function checkId(id: string | undefined): string {
   return id
 }
 
+const known = (cause?: unknown): EngineError =>
+  new EngineError('conflict', 'container with given ID already exists', { cause })
+
 export class StateStore {
   readonly root: string
 
@@ -70,6 +73,11 @@ export class StateStore {
     return join(this.root, checkId(id))
   }
 
+  /** Before anything else is looked at; `reserve` is what decides. */
+  refuseKnown(id: string): void {
+    if (statSync(this.directory(id), { throwIfNoEntry: false }) !== undefined) throw known()
+  }
+
   /** The identifier is taken from here on; conflict where it is already. */
   reserve(id: string, creation: CreationRecord): void {
     const directory = this.directory(id)
@@ -77,9 +85,7 @@ export class StateStore {
     try {
       mkdirSync(directory, { mode: 0o711 })
     } catch (error) {
-      if (isErrno(error, 'EEXIST'))
-        throw new EngineError('conflict', 'container with given ID already exists', { cause: error })
-      throw error
+      throw isErrno(error, 'EEXIST') ? known(error) : error
     }
     writeFileSync(join(directory, creationFile), JSON.stringify(creation))
   }

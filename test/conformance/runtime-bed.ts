@@ -1,0 +1,131 @@
+/** Runtimes with runc's command line, a bundle that each of them can run, and a place for their state. */
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join, resolve } from 'node:path'
+import esbuild from 'esbuild'
+import { buildRuntime } from '../../.ci/build.mjs'
+import { forkingNode, launcherProgram } from '../../engine/kernel/launcher.ts'
+import type { OciSpec } from '../../engine/spec/oci.ts'
+
+const searchPath = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+
+/** Undefined where it is not installed. */
+export const findProgram = (name: string): string | undefined =>
+  searchPath.map((directory) => join(directory, name)).find((path) => existsSync(path))
+
+/** Our own, built from the sources as it is shipped, with the launcher that an installed one has. */
+export async function buildOwnRuntime(directory: string): Promise<string> {
+  await buildRuntime(esbuild, directory)
+  symlinkSync(resolve(import.meta.dirname, '../../node_modules'), join(directory, 'node_modules'))
+  const first = [...forkingNode, join(directory, 'runtime.cjs')]
+  const program = launcherProgram(process.arch, { program: process.execPath, first })
+  const path = join(directory, 'drydock-runtime')
+  writeFileSync(path, program!, { mode: 0o755 })
+  return path
+}
+
+export type Output = { status: number | null; stdout: string; stderr: string }
+
+export class RuntimeBed implements Disposable {
+  readonly directory: string
+  readonly program: string
+  readonly #group: string
+
+  constructor(program: string) {
+    this.directory = mkdtempSync(join(tmpdir(), 'drydock-runtime-'))
+    this.program = program
+    this.#group = `/drydock-conformance-${process.pid}`
+    this.#makeBundle()
+  }
+
+  get bundle(): string {
+    return join(this.directory, 'bundle')
+  }
+
+  #makeBundle(): void {
+    const rootfs = join(this.bundle, 'rootfs')
+    for (const name of ['etc', 'usr', 'proc', 'sys', 'dev', 'tmp', 'root'])
+      mkdirSync(join(rootfs, name), { recursive: true })
+    for (const name of ['bin', 'lib', 'lib64', 'sbin']) symlinkSync(`usr/${name}`, join(rootfs, name))
+    for (const name of ['passwd', 'group', 'ld.so.cache']) copyFileSync(`/etc/${name}`, join(rootfs, 'etc', name))
+    this.run(['spec', '--bundle', this.bundle])
+  }
+
+  /** Writes the config of `runtime spec`, with another command and what else is to be changed. */
+  configure(args: readonly string[], change: (spec: OciSpec) => void = () => undefined): void {
+    const path = join(this.bundle, 'config.json')
+    const spec = JSON.parse(readFileSync(path, 'utf8')) as OciSpec
+    spec.process = { ...spec.process!, args: [...args], terminal: false }
+    spec.root = { path: 'rootfs' }
+    spec.mounts = spec.mounts!.filter(({ destination }) => destination !== '/usr')
+    spec.mounts.push({ destination: '/usr', type: 'bind', source: '/usr', options: ['rbind', 'ro'] })
+    spec.linux = { ...spec.linux, cgroupsPath: `${this.#group}/c` }
+    change(spec)
+    writeFileSync(path, JSON.stringify(spec))
+  }
+
+  get global(): string[] {
+    return ['--root', join(this.directory, 'state')]
+  }
+
+  run(words: readonly string[], options: { input?: string; stdio?: 'ignore' } = {}): Output {
+    const { status, stdout, stderr } = spawnSync(this.program, [...this.global, ...words], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      killSignal: 'SIGKILL',
+      cwd: this.directory,
+      ...(options.stdio === undefined ? { input: options.input ?? '' } : { stdio: options.stdio }),
+    })
+    return { status, stdout: stdout ?? '', stderr: stderr ?? '' }
+  }
+
+  /** In the background, for what is to be interrupted. */
+  spawn(words: readonly string[]): ReturnType<typeof spawn> {
+    return spawn(this.program, [...this.global, ...words], { cwd: this.directory, stdio: ['ignore', 'pipe', 'pipe'] })
+  }
+
+  /** `create` and `run --detach` hand their own streams on, so they must not be pipes that somebody waits for. */
+  create(id: string, ...options: string[]): Output {
+    return this.run(['create', '--bundle', this.bundle, ...options, id], { stdio: 'ignore' })
+  }
+
+  detach(id: string, ...options: string[]): Output {
+    return this.run(['run', '--detach', '--bundle', this.bundle, ...options, id], { stdio: 'ignore' })
+  }
+
+  state(id: string): Record<string, unknown> {
+    const { status, stdout, stderr } = this.run(['state', id])
+    if (status !== 0) throw new Error(stderr)
+    return JSON.parse(stdout)
+  }
+
+  async until(id: string, status: string): Promise<void> {
+    for (let round = 0; this.state(id).status !== status; round += 1) {
+      if (round === 200) throw new Error(`${id} is ${this.state(id).status}, not ${status}`)
+      await new Promise((done) => setTimeout(done, 25))
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const id of this.run(['list', '-q']).stdout.split('\n').filter(Boolean)) this.run(['delete', '--force', id])
+    for (const controller of ['', 'unified', 'systemd', ...controllers()])
+      spawnSync('rmdir', [join('/sys/fs/cgroup', controller, this.#group)])
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+const controllers = (): string[] =>
+  readFileSync('/proc/cgroups', 'utf8')
+    .split('\n')
+    .map((line) => line.split('\t')[0]!)
+    .filter((name) => /^\w/.test(name))
