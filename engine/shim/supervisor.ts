@@ -2,7 +2,7 @@
  * The shim: the process that stands between the daemon and one container. It makes the container, owns its streams and
  * log, keeps its exit code, and goes on when the daemon does not. Runs in a process forked out of the spawner.
  */
-import { appendFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'

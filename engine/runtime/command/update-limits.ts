@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { EngineError, messageOf } from '../../base/errors.ts'
 import type { OciResources } from '../../spec/oci.ts'
+import { validateResources } from '../validate.ts'
 import type { Containers } from './containers.ts'
 import type { ParsedFlags } from './flags.ts'
 import type { Log } from './log.ts'
@@ -12,6 +13,7 @@ export function updateVerb(containers: Containers, flags: ParsedFlags): number {
   // Device rules stay as they are: others (a driver's helper) may have added to them.
   const { devices: _devices, ...limits } = asked
   const before = record.spec.linux?.resources ?? {}
+  validateResources(limits)
   cgroup.apply(withPeriod(limits, before))
   const after = {
     ...before,
