@@ -1,7 +1,7 @@
 /** Container networks. */
 import * as z from 'zod'
 import { isKind, messageOf } from '../base/errors.ts'
-import type { Network } from '../network/network.ts'
+import type { Endpoint, Network } from '../network/network.ts'
 import { empty, json } from './answer.ts'
 import { endpointSettings } from './containers.schema.ts'
 import type { Network as WireNetwork } from './contract/docker-store.ts'
@@ -16,8 +16,22 @@ const predefined = new Set(['bridge', 'host', 'none'])
 
 const withPrefix = (address: string, length: number): string => (address === '' ? '' : `${address}/${length}`)
 
+type Member = { containerId: string; containerName: string; endpoint: Endpoint }
+
+/** Of host and none, who is on them is a matter of the containers alone. */
+function membersOf(engine: Engine, network: Network): Member[] {
+  if (network.driver !== 'host' && network.driver !== 'null') return engine.networks.members(network.id)
+  return engine.containers
+    .list()
+    .flatMap(({ id, name, endpoints }) =>
+      endpoints
+        .filter(({ networkId }) => networkId === network.id)
+        .map((endpoint) => ({ containerId: id, containerName: name, endpoint })),
+    )
+}
+
 function networkView(engine: Engine, network: Network, members: boolean): WireNetwork {
-  const on = members ? engine.networks.members(network.id) : []
+  const on = members ? membersOf(engine, network) : []
   return {
     Name: network.name,
     Id: network.id,

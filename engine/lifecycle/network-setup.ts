@@ -47,17 +47,24 @@ export async function connectNetworks(engine: Engine, container: Container, pid?
       : await span('network', 'make namespace', () => engine.networks.createNamespace(container.id, pid))
   if (container.config.NetworkDisabled === true) return { netnsPath, endpoints: [] }
   try {
+    const endpoints: Endpoint[] = []
     for (const [name, settings] of inOrder(container)) {
       const network = engine.networks.get(settings.NetworkID ?? name)
       const request = endpointRequest(container, network, settings, netnsPath ?? '')
-      await span('network', `attach to ${network.name}`, () => engine.networks.attach(request))
+      endpoints.push(await span('network', `attach to ${network.name}`, () => engine.networks.attach(request)))
     }
-    return { netnsPath, endpoints: engine.networks.endpointsOf(container.id) }
+    return { netnsPath, endpoints: currentEndpoints(engine, { ...container, endpoints }) }
   } catch (error) {
     await disconnectNetworks(engine, container)
     throw networkFailure(error)
   }
 }
+
+/** As they are by now: ports move between a container's networks. Those without a link, of host and none, stay as they were. */
+export const currentEndpoints = (
+  engine: Engine,
+  { id, endpoints }: Pick<Container, 'id' | 'endpoints'>,
+): Endpoint[] => [...endpoints.filter(({ interfaceName }) => interfaceName === ''), ...engine.networks.endpointsOf(id)]
 
 /** The network that the container was created on has the first interface. */
 const inOrder = (container: Container): [string, EndpointSettings][] => {

@@ -12,7 +12,7 @@ import { handleExit, watchExit } from './exit.ts'
 import { attempt, forgetBundle } from './forget-bundle.ts'
 import { watchHealth } from './health-watch.ts'
 import { containerDirectories, readLeftovers } from './leftovers.ts'
-import { disconnectNetworks } from './network-setup.ts'
+import { currentEndpoints, disconnectNetworks } from './network-setup.ts'
 import { removeLeftovers, removeLocked } from './remove.ts'
 import { wantsStartAtBoot } from './restart-policy.ts'
 import { startLocked } from './start.ts'
@@ -73,11 +73,12 @@ async function removeHalfDone(engine: Engine): Promise<void> {
 }
 
 /** The last daemon may have been killed between a change of the networks and the record of it. */
-async function settleNetworks(engine: Engine, { id, networks }: Container): Promise<void> {
+async function settleNetworks(engine: Engine, container: Container): Promise<void> {
+  const { id, networks } = container
   for (const { networkId, networkName } of engine.networks.endpointsOf(id))
     if (networks[networkName] === undefined)
       await attempt(engine, `disconnecting container ${id}`, () => engine.networks.detach(id, networkId))
-  engine.table.update(id, { endpoints: engine.networks.endpointsOf(id) })
+  engine.table.update(id, { endpoints: currentEndpoints(engine, container) })
 }
 
 async function findAgain(engine: Engine, container: Container): Promise<void> {

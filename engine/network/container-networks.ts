@@ -160,7 +160,8 @@ export class ContainerNetworks implements Networks {
         'forbidden',
         `endpoint with name ${plainName(request.containerName)} already exists in network ${network.name}`,
       )
-    if (network.driver === 'host' || network.driver === 'null') return this.#attachPlain(network, request)
+    // Nothing in the kernel, nothing to keep: who is on them, the containers themselves know.
+    if (network.driver === 'host' || network.driver === 'null') return plainEndpoint(network, request)
     try {
       const { endpoint } = this.#driver.attach(network, request)
       this.#names.publish(network)
@@ -170,14 +171,6 @@ export class ContainerNetworks implements Networks {
       if (error instanceof EngineError) throw error
       throw new EngineError('internal', `failed to set up container networking: ${messageOf(error)}`, { cause: error })
     }
-  }
-
-  /** host and none have members, and no kernel state. */
-  #attachPlain(network: StoredNetwork, request: EndpointRequest): Endpoint {
-    const endpoint = plainEndpoint(network, request)
-    const { containerId, containerName, netnsPath } = request
-    this.#store.addEndpoint({ endpoint, containerId, containerName, netnsPath, link: '' })
-    return endpoint
   }
 
   /** With a network, done when the link is gone; without one, the links go in the background or with the namespace. */

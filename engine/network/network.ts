@@ -115,7 +115,7 @@ export type Networks = {
   /** forbidden for the predefined ones and for one with endpoints. */
   remove(reference: string): Promise<void>
   endpoints(networkId: string): Endpoint[]
-  /** The containers' ids on a network. */
+  /** The containers on a network; of host and none only the containers themselves know it. */
   members(networkId: string): { containerId: string; containerName: string; endpoint: Endpoint }[]
   /** A new, empty network namespace with `lo` up, or the new one of a process; kept by a bind mount under the exec root. */
   createNamespace(containerId: string, pid?: number): Promise<string>

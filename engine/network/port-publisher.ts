@@ -92,6 +92,7 @@ export class PortPublisher implements Disposable {
   }
 
   #publish(row: StoredEndpoint, { wanted, shown }: PortPlan): void {
+    if (shown.length === 0) return
     const { endpoint } = row
     const { gatewayModes } = bridgeSettings(this.#store.find(endpoint.networkId))
     const routed = (['0.0.0.0', '::'] as const).filter((any) => gatewayModes[versionOf(any)] === 'routed')
@@ -121,6 +122,7 @@ export class PortPublisher implements Disposable {
   /** Takes the ports off an endpoint, whose row may be gone; gives back what `inherit` needs. */
   withdraw(row: StoredEndpoint): PortPlan {
     const plan = this.#planOf(row)
+    if (plan.shown.length === 0) return plan
     const published = publishedOf(row, this.#store)
     this.#ports.release(row.endpoint.endpointId)
     this.#filter.withdraw(published)
