@@ -56,13 +56,16 @@ const wantedV2 = ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids']
 
 /**
  * The group that paths count from on v2. Under systemd it must be one that systemd leaves alone: that of our own service,
- * which has Delegate=yes; elsewhere it is the root of what is mounted.
+ * which has Delegate=yes, where DelegateSubgroup= has put the daemon into a group below it. Without that (systemd before
+ * 254) a daemon that is started again could not enter the group any more, which has handed its controllers down to
+ * the containers: EBUSY, and systemd gives up. Then, as elsewhere, it is the root of what is mounted, whose controllers
+ * nobody can take back while groups below hand them on.
  *
  * @param membership the text of /proc/self/cgroup
  */
 export function delegatedBase(membership: string): string {
   const own = /^0::(\/.*)$/m.exec(membership)?.[1] ?? '/'
-  return /^.*?\/drydock[^/]*\.service(?=\/|$)/.exec(own)?.[0] ?? ''
+  return /^.*?\/drydock[^/]*\.service(?=\/)/.exec(own)?.[0] ?? ''
 }
 
 /** Throws unavailable where nothing is mounted. `mountinfo` and `membership` are for tests. */

@@ -52,6 +52,8 @@ const unitWord = (word: string): string =>
 
 /**
  * KillMode=process and Delegate=yes: containers live in cgroups below the service's and outlive it.
+ * DelegateSubgroup=daemon (systemd 254; older ones say that they do not know it, and go on): the service's own group has
+ * no process then, and a restart finds its way in while containers are there.
  * The socket unit holds connections while the daemon restarts, and starts it on the first one.
  */
 export function unitFiles(place: string, settings: Settings): Record<string, string> {
@@ -68,6 +70,7 @@ Type=exec
 ExecStart=${words}
 KillMode=process
 Delegate=yes
+DelegateSubgroup=daemon
 Restart=on-failure
 RestartSec=1
 LimitNOFILE=1048576

@@ -57,7 +57,11 @@ export class EndpointDriver implements Disposable {
     this.#forwarding.switchOn(4)
     if (spaceOf(settled, 6) !== undefined) this.#forwarding.switchOn(6)
     this.#active.set(settled.id, settled)
+    using unfinished = new DisposableStack()
+    // Without its rules a network keeps nobody apart: the next container must not find it ready.
+    unfinished.defer(() => this.#active.delete(settled.id))
     this.#filter.rebuild()
+    unfinished.move()
     return settled
   }
 

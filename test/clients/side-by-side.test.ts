@@ -7,13 +7,14 @@ import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { noEngine, TestEngine } from '../engine/engine.ts'
+import { noPacketFilter } from '../kernel/packet-filter.ts'
 
 const main = join(import.meta.dirname, '../../engine/main.ts')
 const noDocker = noEngine || (spawnSync('docker', ['--version']).status === 0 ? false : 'needs the docker command line')
 
 type Said = { code: number; out: string; error: string }
 
-describe('drydock beside docker', { skip: noDocker }, () => {
+describe('drydock beside docker', { skip: noDocker || noPacketFilter }, () => {
   let engine: TestEngine
   before(async () => {
     engine = await TestEngine.start()

@@ -243,7 +243,7 @@ describe('bad input', { skip: noEngine }, () => {
   ] as const)
     test(`run: ${program} is ${code}`, async () => {
       const was = residue(engine)
-      const run = await engine.docker(['run', '--name', 'bad', 'host', program])
+      const run = await engine.docker(['run', '--name', 'bad', '--network', 'none', 'host', program])
       assert.equal(run.code, code)
       assert.match(run.error, new RegExp(`Error response from daemon: .*${sentence.replace('$', '\\$')}`))
       const { Id, State } = (await engine.call('GET', '/containers/bad/json')).json<{

@@ -8,9 +8,10 @@ import { addressFromBytes, formatAddress } from '../../engine/base/address.ts'
 import { inNetworkNamespace } from '../../engine/kernel/namespaces.ffi.ts'
 import { NetlinkSocket } from '../../engine/kernel/netlink-socket.ffi.ts'
 import { addressIn, listAddresses } from '../../engine/kernel/route-messages.ts'
-import { Bed, needsRoot } from './lifecycle-bed.ts'
+import { Bed } from './lifecycle-bed.ts'
+import { noPacketFilter } from './packet-filter.ts'
 
-const skip = needsRoot
+const skip = noPacketFilter
 let bed: Bed
 before(async () => {
   if (skip !== false) return

@@ -32,7 +32,7 @@ type Result = Run & { code: number | undefined; seconds: number; report: Report 
 /** Tests by themselves, one file after the other: most of them look at the whole machine. */
 const testScript = (files: readonly string[]): string =>
   [
-    `export UV_USE_IO_URING=0${process.stdout.isTTY ? '' : ' NO_COLOR=1'}`,
+    `export DRYDOCK_GUEST=1 UV_USE_IO_URING=0${process.stdout.isTTY ? '' : ' NO_COLOR=1'}`,
     'exec node --test --test-concurrency=1 --test-timeout=900000 \\',
     '  --test-reporter=spec --test-reporter-destination=stdout \\',
     '  --test-reporter=./.ci/test-reporter.mjs --test-reporter-destination=/job/report.json \\',

@@ -43,7 +43,7 @@ export const qemu = (tools: Tools, { disk, kernel, initrd }: Guest): Bed => ({
         ...['-object', `memory-backend-memfd,id=memory,size=${memory}M,share=on`],
         ...['-accel', 'tcg,thread=multi,tb-size=512'],
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot', '-nic', 'none'],
-        ...['-drive', `if=none,id=disk,file=${disk},format=raw,snapshot=on,cache=unsafe`],
+        ...['-drive', `if=none,id=disk,file=${disk},file.locking=off,format=raw,snapshot=on,cache=unsafe`],
         ...['-device', 'virtio-blk-pci,drive=disk', '-device', 'virtio-rng-pci'],
         ...shares.flatMap(({ device }) => device),
         ...['-kernel', kernel, '-initrd', initrd, '-append'],
