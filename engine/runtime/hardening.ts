@@ -63,8 +63,12 @@ export function maskPaths(paths: readonly string[]): void {
       const target = openListed(root, path)
       if (target === undefined) continue
       if (isDirectory(target)) {
-        empty ??= cleanup.adopt(emptyDirectory(), closeSync)
-        mountCopy(empty, target)
+        // Copies are made of the one that is attached: before Linux 6.15 there are none of a mount that is not.
+        if (empty !== undefined) mountCopy(empty, target)
+        else {
+          empty = cleanup.adopt(emptyDirectory(), closeSync)
+          attachMount(empty, target)
+        }
       } else mountCopy(nothing, target)
       closeSync(target)
     }

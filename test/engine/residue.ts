@@ -1,5 +1,5 @@
 /** For tests: what an engine has on the machine outside of its records, so that a failure can be seen to leave nothing. */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { instanceNames } from '../../engine/network/instance-names.ts'
@@ -7,7 +7,8 @@ import type { TestEngine } from './engine.ts'
 
 const idIn = /[0-9a-f]{64}/
 
-const names = (path: string): string[] => (existsSync(path) ? readdirSync(path) : [])
+const names = (path: string): string[] =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? readdirSync(path) : []
 
 const containers = (what: string, path: string): string[] =>
   names(path)

@@ -99,13 +99,13 @@ export async function runInGuest(
   script: string,
   { minutes, say, collect }: { minutes: number; say(chunk: string): void; collect(job: string): void },
 ): Promise<Outcome> {
-  using place = runDirectory()
+  using cleanup = new DisposableStack()
+  const place = cleanup.use(runDirectory())
   const settings = { project, mode, bed: bed.name, ...bed.settings }
   const assignments = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`)
   writeFileSync(join(place.path, 'settings'), assignments.join(''))
   writeFileSync(join(place.path, 'job.sh'), `${script}\n`)
   copyFileSync(join(import.meta.dirname, 'init.sh'), join(place.path, 'init.sh'))
-  using cleanup = new DisposableStack()
   const leave = (): void => {
     cleanup.dispose()
     process.exit(130)

@@ -15,7 +15,7 @@ export const guestPackages = [
   ...['systemd', 'systemd-sysv', 'dbus', 'dbus-user-session', 'libpam-systemd', 'sudo'],
   ...['login', 'passwd', 'procps', 'uidmap', 'iproute2', 'iputils-ping', 'nftables', 'apparmor', 'e2fsprogs'],
   ...['runc', 'crun', 'podman', 'docker-cli', 'docker-registry', 'skopeo', 'passt', 'slirp4netns'],
-  ...['bats', 'ca-certificates', 'curl', 'jq', 'make', 'python3-minimal', 'strace', 'xz-utils'],
+  ...['bats', 'ca-certificates', 'curl', 'jq', 'make', 'python3', 'strace', 'xz-utils'],
 ]
 
 /** An ordinary user with sudo, who is asked for no password. */
