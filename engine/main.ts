@@ -29,7 +29,7 @@ import { ContentStore } from './images/content-store.ts'
 import { refreshHostImage } from './images/host-image.ts'
 import { ImageStore } from './images/image-store.ts'
 import { imageSchema } from './images/image-table.ts'
-import { returnUnusedMemory } from './kernel/memory.ffi.ts'
+import { collectRarely, returnUnusedMemory } from './kernel/memory.ffi.ts'
 import { listNamespaces } from './kernel/namespace-list.ts'
 import { ContainerService } from './lifecycle/container-service.ts'
 import { ContainerTable, containerSchema } from './lifecycle/container-table.ts'
@@ -163,6 +163,7 @@ async function daemon(options: DaemonOptions): Promise<void> {
   else stack.use(await listenOn(server.http, options.socket, { uid: options.user, gid: 0 }))
   stack.defer(() => server.close())
   console.log(`drydock engine listening on unix://${options.socket}`)
+  collectRarely()
   stack.use(whenAtRest(restful, returnUnusedMemory))
   await stopped
 }
