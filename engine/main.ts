@@ -237,7 +237,8 @@ const mirror = (text: string, previous: string[]): string[] => {
 }
 
 function commandLine(): Command {
-  const program = new Command('drydock').version(engineVersion)
+  // Options behind a verb's arguments belong to the container, or to the runtime: `run image ls -l`.
+  const program = new Command('drydock').version(engineVersion).enablePositionalOptions()
   program
     .command('engine')
     .alias('daemon')

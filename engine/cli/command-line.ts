@@ -30,8 +30,6 @@ function endQuietly(): void {
 
 export function addClientCommands(program: Command, fallbackSocket: string): void {
   program.option('-H, --host <address>', 'unix:///path of the engine')
-  // Options behind a verb's arguments belong to the container: `run image ls -l`.
-  program.enablePositionalOptions()
   const client = (): ApiClient =>
     new ApiClient(socketOf(program.opts<{ host?: string }>().host ?? process.env.DOCKER_HOST, fallbackSocket))
   for (const add of [
