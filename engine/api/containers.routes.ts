@@ -28,9 +28,20 @@ function networkNameOf(engine: Engine, reference: string): string | undefined {
   }
 }
 
-/** The name a container was created by, or the image's id where that name means another image by now. */
-export const imageNameOf = (engine: Engine, container: Container): string =>
-  imageIdOf(engine, container.config.Image) === container.imageId ? container.config.Image : container.imageId
+/** A look-up that asks once for each reference: a list of a thousand containers names few images. */
+function remembered<T>(lookUp: (reference: string) => T): (reference: string) => T {
+  const known = new Map<string, T>()
+  return (reference) => {
+    if (!known.has(reference)) known.set(reference, lookUp(reference))
+    return known.get(reference) as T
+  }
+}
+
+/** The name a container was created by, or the image's id where that name means another image by now. For one answer. */
+export function imageNames(engine: Engine): (container: Container) => string {
+  const idOf = remembered((reference) => imageIdOf(engine, reference))
+  return ({ config, imageId }) => (idOf(config.Image) === imageId ? config.Image : imageId)
+}
 
 const list = route({
   method: 'GET',
@@ -38,12 +49,13 @@ const list = route({
   query: z.object({ all: flag, limit: integer, size: flag, filters }),
   handle: async (engine, { query }) => {
     const found = listed(engine.containers, query, {
-      imageIdOf: (reference) => imageIdOf(engine, reference),
-      networkNameOf: (reference) => networkNameOf(engine, reference),
+      imageIdOf: remembered((reference) => imageIdOf(engine, reference)),
+      networkNameOf: remembered((reference) => networkNameOf(engine, reference)),
     })
     const now = Date.now()
+    const nameOf = imageNames(engine)
     const summaries = found.map(async (container) => {
-      const summary = summaryView(container, imageNameOf(engine, container), now)
+      const summary = summaryView(container, nameOf(container), now)
       if (!query.size) return summary
       const { sizeRw, sizeRootFs } = await engine.containers.size(container.id)
       return { ...summary, SizeRw: sizeRw, SizeRootFs: sizeRootFs }

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { EngineError } from '../base/errors.ts'
 import { empty, json, text } from './answer.ts'
 import { summaryView } from './container-view.ts'
-import { imageNameOf } from './containers.routes.ts'
+import { imageNames } from './containers.routes.ts'
 import type { DiskUsage } from './contract/docker-store.ts'
 import type { Engine } from './engine.ts'
 import { invalid } from './errors.ts'
@@ -40,10 +40,11 @@ async function diskUsage(engine: Engine, wanted: readonly string[]): Promise<Dis
   const containers = engine.containers.list()
   const images = engine.images.list()
   const layers = engine.images.layerUse()
+  const nameOf = imageNames(engine)
   const now = Date.now()
   const sized = async (container: (typeof containers)[number]) => {
     const { sizeRw, sizeRootFs } = await engine.containers.size(container.id)
-    return { ...summaryView(container, imageNameOf(engine, container), now), SizeRw: sizeRw, SizeRootFs: sizeRootFs }
+    return { ...summaryView(container, nameOf(container), now), SizeRw: sizeRw, SizeRootFs: sizeRootFs }
   }
   const measured = async (volume: ReturnType<Engine['volumes']['get']>) => ({
     ...volumeView(volume),
