@@ -57,6 +57,8 @@ export const hasRuntimeHooks = (hooks: OciHooks | undefined): boolean =>
 export type HookPlace = {
   /** Working directory of the hooks; absent: that of the caller. */
   directory?: string
+  /** For hooks that name none of their own. */
+  environment?: readonly string[]
   /** Runs in the hook's process right before execve(2): what it must not have is given up there. */
   prepare?: () => void
 }
@@ -71,7 +73,7 @@ export function runHooks(
   for (const [index, hook] of (hooks?.[kind] ?? []).entries()) {
     const failure = runHook(hook, JSON.stringify(state), place)
     if (failure !== undefined)
-      throw new EngineError('invalid', `error running ${kind} hook #${index} (${hook.path}): ${failure}`)
+      throw new EngineError('invalid', `error running ${kind} hook #${index}: ${hook.path}: ${failure}`)
   }
 }
 
@@ -86,9 +88,9 @@ export function runHooksOnward(
   for (const [index, hook] of (hooks?.[kind] ?? []).entries()) {
     try {
       const failure = runHook(hook, JSON.stringify(state), place)
-      if (failure !== undefined) options.warn(`${kind} hook #${index} (${hook.path}) failed: ${failure}`)
+      if (failure !== undefined) options.warn(`${kind} hook #${index}: ${hook.path}: ${failure}`)
     } catch (error) {
-      options.warn(`${kind} hook #${index} (${hook.path}) failed: ${messageOf(error)}`)
+      options.warn(`${kind} hook #${index}: ${hook.path}: ${messageOf(error)}`)
     }
   }
 }
@@ -128,7 +130,11 @@ function becomeHook(hook: OciHook, input: number, output: number, place: HookPla
     resetSignals()
     place.prepare?.()
     // Nothing of the runtime's own environment: it may hold what is none of the hook's business.
-    execve(hook.path, hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args, hook.env ?? [])
+    execve(
+      hook.path,
+      hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args,
+      hook.env ?? place.environment ?? [],
+    )
   } catch (error) {
     write(2, Buffer.from(messageOf(error)))
   }

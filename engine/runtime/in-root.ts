@@ -48,7 +48,10 @@ export function ensureDirectory(
   const known = tryOpenAt(root, path === '' ? '.' : path, { flags: O_PATH | O_DIRECTORY, resolve })
   if (known >= 0) return known
   if (known === -errnoNumbers.ELOOP)
-    throw new EngineError('forbidden', `${JSON.stringify(path)} is a symbolic link in the container's root`)
+    throw new EngineError(
+      'forbidden',
+      `${JSON.stringify(path)} must be mounted on ordinary directory, and is a symbolic link in the container's root`,
+    )
   if (known === -errnoNumbers.ENOTDIR)
     throw new EngineError(
       'invalid',

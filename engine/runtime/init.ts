@@ -71,9 +71,9 @@ export function runInit(plan: InitPlan): never {
     loadFilter: () => (spec.linux?.seccomp === undefined ? -1 : loadSeccomp(spec.linux.seccomp)),
     supervised,
     scored: plan.staged || plan.created.has('user'),
-    beforeLaunch: (prepare) => {
+    beforeLaunch: (prepare, environment) => {
       const state = { ...stateOf(plan.request), status: 'created' as const, pid: currentPid() }
-      runHooks('startContainer', spec.hooks, state, { prepare })
+      runHooks('startContainer', spec.hooks, state, { prepare, environment })
     },
     ...(streams === undefined ? {} : { streams }),
     ...(gate === undefined ? {} : { gate }),

@@ -4,11 +4,11 @@
  * in a forked process; never returns.
  */
 import { EngineError } from '../base/errors.ts'
-import { close, closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
+import { close, closeFrom, PollSet, placeAt, pollEvents, read, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { changeOwner, fileTypes, statusOf } from '../kernel/paths.ffi.ts'
 import { execve, exit, setParentDeathSignal } from '../kernel/process.ffi.ts'
-import { resetSignals } from '../kernel/signals.ffi.ts'
+import { blockSignals, resetSignals, signalDescriptor, signalInfoSize, signalNumberIn } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { setControllingTerminal, setWindowSize } from '../kernel/terminal.ffi.ts'
 import { acceptNext } from '../kernel/unix-socket.ffi.ts'
@@ -36,7 +36,7 @@ export type ProcessContext = {
   /** exec only: the session keyring to join, by its name. */
   keyring?: string
   /** After the word to start: runs what comes first, with no more powers than `prepare` leaves the program. */
-  beforeLaunch?: (prepare: () => void) => void
+  beforeLaunch?: (prepare: () => void, environment: readonly string[]) => void
   /** The out-of-memory score was set from outside of the user namespace, where there is the right to. */
   scored: boolean
   /** The terminal's other end, once one is open. */
@@ -84,7 +84,7 @@ export function runToProgram<Context extends ProcessContext>(context: Context, s
     awaitStart(context)
     current = 'run startContainer hooks'
     // A hook has no agent to answer for it: its notified calls fail with ENOSYS.
-    context.beforeLaunch?.(() => surrenderPowers(context, close))
+    context.beforeLaunch?.(() => surrenderPowers(context, close), context.environment!)
     current = 'surrender powers'
     launch(context)
   } catch (error) {
@@ -101,13 +101,38 @@ function keepOnly(fd: number, preserved: number): number {
   return place
 }
 
+const endingSignals = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const
+
+/** As process 1 it would not even notice them, and whoever sends one to a created container means its end. */
+function holdEndingSignals(): number {
+  const numbers = endingSignals.map((name) => signalNumbers[name])
+  blockSignals(numbers)
+  return signalDescriptor(numbers)
+}
+
+function nextConnection(gate: number, signals: number): number {
+  const polls = new PollSet()
+  for (;;) {
+    polls.clear()
+    const atGate = polls.add(gate, pollEvents.POLLIN)
+    const atSignals = polls.add(signals, pollEvents.POLLIN)
+    polls.wait(-1)
+    if (polls.events(atSignals) !== 0) {
+      const info = Buffer.alloc(signalInfoSize)
+      if (read(signals, info) > 0) exit(128 + signalNumberIn(info))
+    }
+    if (polls.events(atGate) !== 0) return acceptNext(gate)
+  }
+}
+
 /** From the maker, or after it went from whoever comes to the gate; one who only looks whether it is open says nothing. */
 function awaitStart(context: ProcessContext): void {
   let word = receive<ParentMessage>(context.sync)
   if (word?.type === 'await-start') {
     const gate = keepOnly(context.gate!, context.preserved ?? 0)
+    const signals = holdEndingSignals()
     do {
-      context.sync = acceptNext(gate)
+      context.sync = nextConnection(gate, signals)
       word = receive<ParentMessage>(context.sync)
       if (word === undefined) close(context.sync)
     } while (word === undefined)

@@ -35,7 +35,7 @@ export function readSpec(bundle: string): OciSpec {
   const spec = parse(text, configFile) as OciSpec | null
   if (spec === null || typeof spec !== 'object') throw new EngineError('invalid', 'config cannot be null')
   checkProcess(spec.process)
-  return spec
+  return withoutNulls(spec)
 }
 
 export function readProcess(path: string): OciProcess {
@@ -47,7 +47,7 @@ export function readProcess(path: string): OciProcess {
   }
   const parsed = parse(text, path) as OciProcess
   checkProcess(parsed)
-  return parsed
+  return withoutNulls(parsed)
 }
 
 function parse(text: string, path: string): unknown {
@@ -89,8 +89,14 @@ export function completed(spec: OciSpec, bundle: string, warn: (sentence: string
       ? { ...mount, source: join(bundle, mount.source) }
       : mount,
   )
+  const ownMounts = spec.linux?.namespaces?.some(({ type }) => type === 'mount') === true
+  if (!ownMounts && spec.root?.readonly === true)
+    warn(
+      'root.readonly is left out: without a mount namespace of its own the container shares the root with the machine',
+    )
   return {
     ...spec,
+    ...(ownMounts ? {} : { root: { ...spec.root, readonly: false } }),
     ...(spec.process === undefined ? {} : { process: completedProcess(spec.process, warn) }),
     mounts,
     linux: { ...linux, resources: { ...linux.resources, devices } },
@@ -101,16 +107,34 @@ export function completed(spec: OciSpec, bundle: string, warn: (sentence: string
 const withKnownAccess = (rule: OciDeviceRule): OciDeviceRule =>
   typeof rule.access === 'string' ? { ...rule, access: rule.access.replaceAll(/[^rwm]/g, '') } : rule
 
+/** Go's encoders write null for what is not there; to everybody else it is a value. */
+export function withoutNulls<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(withoutNulls) as T
+  if (typeof value !== 'object' || value === null) return value
+  const kept = Object.entries(value).filter(([, field]) => field !== null)
+  return Object.fromEntries(kept.map(([name, field]) => [name, withoutNulls(field)])) as T
+}
+
 /** What is left out means root; an ambient capability that could not be raised is told, as runc does, and left out. */
 export function completedProcess(given: OciProcess, warn: (sentence: string) => void): OciProcess {
   const { capabilities } = given
-  const user = { ...given.user, uid: given.user?.uid ?? 0, gid: given.user?.gid ?? 0 }
-  if (capabilities?.ambient === undefined) return { ...given, user }
+  const base = {
+    ...given,
+    user: { ...given.user, uid: given.user?.uid ?? 0, gid: given.user?.gid ?? 0 },
+    ...(given.scheduler === undefined ? {} : { scheduler: withUsedNice(given.scheduler) }),
+  }
+  if (capabilities?.ambient === undefined) return base
   const raisable = (name: string): boolean =>
     [capabilities.permitted, capabilities.inheritable].every((set) => set?.includes(name) === true)
   for (const name of capabilities.ambient.filter((each) => !raisable(each)))
     warn(`can't raise ambient capability ${name}: it is not permitted and inheritable as well`)
-  return { ...given, user, capabilities: { ...capabilities, ambient: capabilities.ambient.filter(raisable) } }
+  return { ...base, capabilities: { ...capabilities, ambient: capabilities.ambient.filter(raisable) } }
+}
+
+/** Under the other policies the kernel takes no notice of it; sched(7). */
+function withUsedNice(scheduler: NonNullable<OciProcess['scheduler']>): NonNullable<OciProcess['scheduler']> {
+  const { nice: _nice, ...rest } = scheduler
+  return ['SCHED_OTHER', 'SCHED_BATCH'].includes(scheduler.policy) ? scheduler : rest
 }
 
 const isBind = ({ type, options }: { type?: string; options?: string[] }): boolean =>

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { EngineError, messageOf } from '../../base/errors.ts'
 import { enteredBelow, parseSubgroups } from '../../cgroup/subgroup.ts'
+import { parseNumberList } from '../../spec/number-list.ts'
 import type { OciProcess } from '../../spec/oci.ts'
 import { joinContainer } from '../exec.ts'
 import { loadSeccomp } from '../load-seccomp.ts'
@@ -26,6 +27,8 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
   checkTerminal(process.terminal === true, options)
   using start = new ProcessStart(process, options, containers.log)
   containers.log.debug('nsexec container setup: forking the process')
+  const initial = process.execCPUAffinity?.initial ?? ''
+  if (initial !== '') containers.log.debug(`nsexec: affinity: 0x${affinityMask(initial).toString(16)}`)
   const joined = join(() =>
     joinContainer({
       id: record.id,
@@ -55,6 +58,9 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
   start.writePidFile(joined.pid)
   return options.detached ? 0 : start.follow(joined, () => undefined)
 }
+
+const affinityMask = (list: string): bigint =>
+  parseNumberList(list).reduce((mask, cpu) => mask | (1n << BigInt(cpu)), 0n)
 
 function join<T>(work: () => T): T {
   try {
