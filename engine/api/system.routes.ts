@@ -84,4 +84,11 @@ const build = route({
 /** Browsers ask before they send; dockerd says yes to all of it. */
 const options = route({ method: 'OPTIONS', path: '/{anything}', handle: () => empty(200) })
 
-export const systemRoutes = [options, ping, pingHead, version, info, disk, build]
+/** `docker system prune` asks for this, too: without a builder nothing is cached, so nothing goes. */
+const buildPrune = route({
+  method: 'POST',
+  path: '/build/prune',
+  handle: () => json({ CachesDeleted: null, SpaceReclaimed: 0 }),
+})
+
+export const systemRoutes = [buildPrune, options, ping, pingHead, version, info, disk, build]

@@ -142,6 +142,11 @@ describe('docker', { skip: noDocker }, () => {
     await docker('rm', '-f', 'json-file', 'local', 'mute', 'well')
   })
 
+  test('system prune, in one go', async () => {
+    await docker('create', '--name', 'spent', '--network', 'none', 'host', 'true')
+    assert.match(await docker('system', 'prune', '--force', '--volumes'), /^Deleted Containers:\n[0-9a-f]{64}\n/)
+  })
+
   test('events tell it in order', async () => {
     await docker('run', '--rm', '--name', 'told', '--network', 'none', 'host', 'true')
     const now = Math.floor(Date.now() / 1000) + 1
