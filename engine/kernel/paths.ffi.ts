@@ -56,6 +56,7 @@ const cFchmod = declare('fchmod', 'int fchmod(int fd, unsigned int mode)', (fd) 
 const cChmod = declare('chmod', 'int chmod(const char *path, unsigned int mode)', quoted)
 const cUtimensat = declare('utimensat', 'int utimensat(int dirfd, const char *path, void *times, int flags)', second)
 const cStatx = declareRaw('int statx(int dirfd, const char *path, int flags, unsigned int mask, void *buffer)')
+const cFstatfs = declare('fstatfs', 'int fstatfs(int fd, void *buffer)', (fd) => `${fd}`)
 const cReadlinkat = declare(
   'readlinkat',
   'intptr_t readlinkat(int dirfd, const char *path, void *buffer, size_t size)',
@@ -306,6 +307,17 @@ export function statusOf(fd: number): FileStatus {
   const result = cStatx(fd, '', AT_EMPTY_PATH, STATX_BASIC_STATS, statxBuffer)
   if (result < 0) throw new SyscallError('statx', -result, `descriptor ${fd}`)
   return decodeStatx()
+}
+
+/** linux/magic.h, those that somebody asks for. */
+export const fileSystemTypes = { proc: 0x9fa0 } as const
+
+const statfsBuffer = Buffer.alloc(128)
+
+/** What kind of file system an open file is on, O_PATH included; a number of `fileSystemTypes`. statfs(2). */
+export function fileSystemType(fd: number): number {
+  cFstatfs(fd, statfsBuffer)
+  return Number(statfsBuffer.readBigInt64LE(0))
 }
 
 const linkBuffer = Buffer.alloc(4096)

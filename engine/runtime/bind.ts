@@ -27,7 +27,7 @@ export function mountBind(root: number, entry: OciMount, plan: MountPlan, source
     isDirectory(copy) ? ensureDirectory(root, entry.destination, 0o755) : ensureFile(root, entry.destination),
     closeSync,
   )
-  refuseCoveringProc(target, entry.destination)
+  refuseCoveringProc(target, entry.destination, copy)
   // Made outside, it is a peer of the host's mounts, which what the container mounts must not reach.
   const propagation =
     source !== undefined && plan.propagation.length === 0 ? [ms.MS_SLAVE | ms.MS_REC] : plan.propagation

@@ -20,8 +20,9 @@ import {
   setUser,
 } from '../kernel/identity.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
-import { setNoNewPrivileges } from '../kernel/process.ffi.ts'
+import { currentPid, setNoNewPrivileges } from '../kernel/process.ffi.ts'
 import type { OciProcess } from '../spec/oci.ts'
+import { writeProcFile } from './proc-file.ts'
 
 /** Under these our own work could not go on: memory, descriptors, forks. They are set in the last moment. */
 const crampingLimits: ReadonlySet<string> = new Set([
@@ -117,21 +118,20 @@ export function dropCapabilities(process: OciProcess): void {
 }
 
 /** Takes effect at the next execve(2). */
-export function applyLabels(process: OciProcess): void {
-  if (process.apparmorProfile !== undefined && process.apparmorProfile !== '') {
-    const attribute = existsSync('/proc/self/attr/apparmor/exec')
-      ? '/proc/self/attr/apparmor/exec'
-      : '/proc/self/attr/exec'
-    writeLabel(attribute, `exec ${process.apparmorProfile}`, 'process.apparmorProfile')
+export function applyLabels({ apparmorProfile, selinuxLabel }: OciProcess): void {
+  if (apparmorProfile !== undefined && apparmorProfile !== '') {
+    // Where several modules are stacked, each has a directory of its own.
+    const own = existsSync('/proc/self/attr/apparmor/exec') ? 'apparmor/exec' : 'exec'
+    writeLabel(own, `exec ${apparmorProfile}`, 'process.apparmorProfile')
   }
-  if (process.selinuxLabel !== undefined && process.selinuxLabel !== '')
-    writeLabel('/proc/self/attr/exec', process.selinuxLabel, 'process.selinuxLabel')
+  if (selinuxLabel !== undefined && selinuxLabel !== '') writeLabel('exec', selinuxLabel, 'process.selinuxLabel')
 }
 
 function writeLabel(attribute: string, value: string, field: string): void {
   try {
-    writeFileSync(attribute, value)
+    writeProcFile(`${currentPid()}/attr/${attribute}`, value)
   } catch (error) {
+    if (error instanceof EngineError) throw error
     throw new EngineError('invalid', `${field}: this kernel refuses ${JSON.stringify(value)}; is the module loaded?`, {
       cause: error,
     })

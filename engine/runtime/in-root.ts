@@ -32,6 +32,13 @@ export function tryOpenPath(root: number, path: string): number | undefined {
   return fd < 0 ? openAt(root, path, { flags: O_PATH, resolve: inRoot }) : fd
 }
 
+/** Whatever it is, as long as no link is on the way; undefined where one is. */
+export function tryOpenStrictly(root: number, path: string): number | undefined {
+  const fd = tryOpenAt(root, path, { flags: O_PATH, resolve: inRoot | resolveFlags.RESOLVE_NO_SYMLINKS })
+  if (fd === -errnoNumbers.ELOOP) return undefined
+  return fd < 0 ? openAt(root, path, { flags: O_PATH, resolve: inRoot | resolveFlags.RESOLVE_NO_SYMLINKS }) : fd
+}
+
 const componentsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')
 
 /**

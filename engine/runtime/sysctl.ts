@@ -1,6 +1,6 @@
 /** linux.sysctl: only what belongs to one of the container's namespaces; runtime-spec config-linux.md, "Sysctl". */
-import { writeFileSync } from 'node:fs'
 import { EngineError, messageOf } from '../base/errors.ts'
+import { writeProcFile } from './proc-file.ts'
 
 /** Written through the container's own /proc/sys, before it becomes read-only. */
 export function applySysctls(sysctls: Readonly<Record<string, string>>): void {
@@ -9,7 +9,7 @@ export function applySysctls(sysctls: Readonly<Record<string, string>>): void {
       throw new EngineError('invalid', `linux.sysctl: bad name ${JSON.stringify(name)}`)
     const path = name.includes('/') ? name : name.replaceAll('.', '/')
     try {
-      writeFileSync(`/proc/sys/${path}`, value)
+      writeProcFile(`sys/${path}`, value)
     } catch (error) {
       throw new EngineError(
         'invalid',
