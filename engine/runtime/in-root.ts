@@ -32,11 +32,16 @@ export function tryOpenPath(root: number, path: string): number | undefined {
   return fd < 0 ? openAt(root, path, { flags: O_PATH, resolve: inRoot }) : fd
 }
 
-/** Whatever it is, as long as no link is on the way; undefined where one is. */
-export function tryOpenStrictly(root: number, path: string): number | undefined {
-  const fd = tryOpenAt(root, path, { flags: O_PATH, resolve: inRoot | resolveFlags.RESOLVE_NO_SYMLINKS })
-  if (fd === -errnoNumbers.ELOOP) return undefined
-  return fd < 0 ? openAt(root, path, { flags: O_PATH, resolve: inRoot | resolveFlags.RESOLVE_NO_SYMLINKS }) : fd
+function tryOpenStrictly(root: number, path: string): number | undefined {
+  const request = { flags: O_PATH, resolve: inRoot | resolveFlags.RESOLVE_NO_SYMLINKS }
+  const fd = tryOpenAt(root, path, request)
+  if (fd === -errnoNumbers.ENOENT) return undefined
+  if (fd === -errnoNumbers.ELOOP)
+    throw new EngineError(
+      'forbidden',
+      `${JSON.stringify(path)} is, or is reached through, a symbolic link in the container's root`,
+    )
+  return fd < 0 ? openAt(root, path, request) : fd
 }
 
 const componentsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')
@@ -80,15 +85,18 @@ function makeComponents(root: number, components: readonly string[], mode: numbe
   return parent
 }
 
-/** Opens a file inside the root, making an empty one (and directories to it) where there is nothing. */
-export function ensureFile(root: number, path: string): number {
-  const known = tryOpenPath(root, path)
+/**
+ * Opens a file inside the root, making an empty one (and directories to it) where there is nothing. With `followLinks` false
+ * a link on the way is refused.
+ */
+export function ensureFile(root: number, path: string, options: { followLinks?: boolean } = {}): number {
+  const known = options.followLinks === false ? tryOpenStrictly(root, path) : tryOpenPath(root, path)
   if (known !== undefined) return known
   const components = componentsOf(path)
   const name = components.pop()
   if (name === undefined || name === '..')
     throw new EngineError('invalid', `${JSON.stringify(path)} does not name a file`)
-  const directory = ensureDirectory(root, components.join('/') === '' ? '.' : components.join('/'), 0o755)
+  const directory = ensureDirectory(root, components.join('/') === '' ? '.' : components.join('/'), 0o755, options)
   try {
     makeNodeAt(directory, name, fileTypes.S_IFREG | 0o755)
     return openAt(directory, name, { flags: O_PATH | O_NOFOLLOW })

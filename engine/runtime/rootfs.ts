@@ -5,7 +5,6 @@
  */
 import { closeSync, constants, openSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { EngineError } from '../base/errors.ts'
 import {
   attachMount,
   changeDirectory,
@@ -25,7 +24,7 @@ import { enterByChroot, mountPoints, ownsTree, refuseChangingSharedTree } from '
 import { mountCgroups } from './cgroup-mount.ts'
 import { makeDevices } from './devices.ts'
 import { mountFileSystem } from './file-system-mount.ts'
-import { ensureDirectory, ensureFile, procPath, tryOpenStrictly } from './in-root.ts'
+import { ensureDirectory, ensureFile, procPath } from './in-root.ts'
 import { propagationOptions } from './mount-options.table.ts'
 import { absoluteMount, inPlace, isBind, planMount } from './mount-options.ts'
 import { hasNamespace } from './namespaces.ts'
@@ -172,19 +171,13 @@ function makeReadOnly(path: string): void {
   }
 }
 
-/** A link there would put the terminal over anything else, and the set-up's later writes into it (CVE-2025-52565). */
-function openConsoleFile(root: number): number {
-  closeSync(ensureFile(root, '/dev/console'))
-  const target = tryOpenStrictly(root, '/dev/console')
-  if (target === undefined)
-    throw new EngineError('forbidden', "the container's /dev/console is, or is reached through, a symbolic link")
-  return target
-}
-
-/** /dev/console shows the terminal; the caller is inside of the root. */
+/**
+ * /dev/console shows the terminal; the caller is inside of the root. A link there would put it over anything else, and
+ * what the set-up writes later into it (CVE-2025-52565).
+ */
 export function bindConsole(slave: number): void {
   const root = openSync('/', constants.O_DIRECTORY)
-  const target = openConsoleFile(root)
+  const target = ensureFile(root, '/dev/console', { followLinks: false })
   const copy = cloneTree('', { directory: slave })
   attachMount(copy, target)
   for (const fd of [root, target, copy]) closeSync(fd)

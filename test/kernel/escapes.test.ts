@@ -73,7 +73,7 @@ test('a console that is a link receives no terminal (CVE-2025-52565)', { skip },
         boundDev((path) => symlinkSync(target, path)),
         terminal,
       ),
-      /\/dev\/console is, or is reached through, a symbolic link/,
+      /"\/dev\/console" is, or is reached through, a symbolic link/,
       target,
     )
 })
