@@ -1,0 +1,390 @@
+/** What config.json asks for, as the container sees it: the same cases for our own runtime, for runc and for crun. */
+import assert from 'node:assert/strict'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import type { OciHook, OciSpec } from '../../engine/spec/oci.ts'
+import { buildOwnRuntime, findProgram, type Output, RuntimeBed } from './runtime-bed.ts'
+
+const root = process.getuid?.() === 0
+const runtimes = ['drydock-runtime', 'runc', 'crun'] as const
+type Name = (typeof runtimes)[number]
+
+let own: string
+let place: string
+before(async () => {
+  place = mkdtempSync(join(tmpdir(), 'drydock-own-config-'))
+  own = await buildOwnRuntime(place)
+})
+after(() => rmSync(place, { recursive: true, force: true }))
+
+/** Why a runtime cannot be asked here. */
+function reasonAgainst(name: Name): string | false {
+  if (name === 'drydock-runtime') return false
+  const program = findProgram(name)
+  if (program === undefined) return `${name} is not installed`
+  if (!root) return false
+  using bed = new RuntimeBed(program)
+  bed.configure(['true'])
+  const { stderr } = bed.run(['run', '--bundle', bed.bundle, 'probe'])
+  return /hybrid mode not supported/.test(stderr) && `${name} refuses this machine's control groups: ${stderr.trim()}`
+}
+
+type Case = {
+  name: string
+  script: string
+  change?: (spec: OciSpec, bed: RuntimeBed) => void
+  /** What it prints; absent: the container is refused. */
+  prints?: string | RegExp
+  /** References that are known to differ, with the reason. */
+  not?: Partial<Record<Name, string>>
+}
+
+const allCapabilities = (...names: string[]) => ({ bounding: names, effective: names, permitted: names })
+
+const tmpfs = (destination: string, ...options: string[]) => ({ destination, type: 'tmpfs', source: 'tmpfs', options })
+
+const cases: readonly Case[] = [
+  {
+    name: 'user, groups, umask',
+    script: 'id -u; id -g; id -G; umask',
+    change: ({ process }) => {
+      process!.user = { uid: 1001, gid: 1002, umask: 0o037, additionalGids: [5, 6] }
+    },
+    prints: '1001\n1002\n1002 5 6\n0037\n',
+  },
+  {
+    name: 'capabilities of a user other than root are the ambient ones',
+    script: "grep -E 'Cap(Prm|Bnd|Amb)' /proc/self/status",
+    change: ({ process }) => {
+      process!.user = { uid: 1001, gid: 1002 }
+      process!.capabilities = {
+        ...allCapabilities('CAP_KILL', 'CAP_CHOWN'),
+        inheritable: ['CAP_KILL'],
+        ambient: ['CAP_KILL'],
+      }
+    },
+    prints: 'CapPrm:\t0000000000000020\nCapBnd:\t0000000000000021\nCapAmb:\t0000000000000020\n',
+  },
+  {
+    name: 'a capability that nobody knows is no failure',
+    script: 'echo runs',
+    change: ({ process }) => {
+      process!.capabilities = allCapabilities('CAP_KILL', 'CAP_FLY')
+    },
+    prints: 'runs\n',
+  },
+  {
+    name: 'resource limits',
+    script: 'ulimit -Sn; ulimit -Hn; ulimit -c',
+    change: ({ process }) => {
+      process!.rlimits = [
+        { type: 'RLIMIT_NOFILE', soft: 100, hard: 200 },
+        { type: 'RLIMIT_CORE', soft: 0, hard: 0 },
+      ]
+    },
+    prints: '100\n200\n0\n',
+  },
+  {
+    name: 'out-of-memory score, no new privileges',
+    script: 'cat /proc/self/oom_score_adj; grep NoNew /proc/self/status',
+    change: ({ process }) => {
+      process!.oomScoreAdj = 321
+      process!.noNewPrivileges = true
+    },
+    prints: '321\nNoNewPrivs:\t1\n',
+  },
+  {
+    name: 'a working directory that is missing is made',
+    script: 'pwd',
+    change: ({ process }) => {
+      process!.cwd = '/made/for/it'
+    },
+    prints: '/made/for/it\n',
+  },
+  {
+    name: 'sysctls of a namespace of its own',
+    script: 'cat /proc/sys/kernel/shmmni /proc/sys/net/ipv4/ip_forward',
+    change: ({ linux }) => {
+      linux!.sysctl = { 'kernel.shmmni': '4000', 'net.ipv4.ip_forward': '1' }
+    },
+    prints: '4000\n1\n',
+  },
+  {
+    name: 'a sysctl of the whole machine',
+    script: 'true',
+    change: ({ linux }) => {
+      linux!.sysctl = { 'vm.swappiness': '10' }
+    },
+  },
+  {
+    name: 'host name',
+    script: 'hostname',
+    change: (spec) => {
+      spec.hostname = 'conforms'
+    },
+    prints: 'conforms\n',
+  },
+  {
+    name: 'default devices and links',
+    script:
+      'cd /dev; for n in null zero full random urandom tty; do stat -c %n:%t:%T:%a $n; done; readlink fd stdin ptmx',
+    prints:
+      'null:1:3:666\nzero:1:5:666\nfull:1:7:666\nrandom:1:8:666\nurandom:1:9:666\ntty:5:0:666\n/proc/self/fd\n/proc/self/fd/0\npts/ptmx\n',
+  },
+  {
+    name: 'devices that are asked for',
+    script: 'stat -c %n:%F:%t:%T:%a:%u:%g /dev/asked /dev/pipe',
+    change: ({ linux }) => {
+      linux!.devices = [
+        { type: 'c', path: '/dev/asked', major: 10, minor: 200, fileMode: 0o640, uid: 3, gid: 4 },
+        { type: 'p', path: '/dev/pipe', fileMode: 0o600, uid: 0, gid: 0 },
+      ]
+    },
+    prints: '/dev/asked:character special file:a:c8:640:3:4\n/dev/pipe:fifo:0:0:600:0:0\n',
+  },
+  {
+    name: 'device rules: the default devices always, another only by a rule',
+    script:
+      'head -c1 /dev/zero | wc -c; (cat /dev/mem) 2>&1 | grep -o "Operation not permitted"; head -c1 /dev/allowed | wc -c',
+    change: ({ linux, process }) => {
+      process!.capabilities = allCapabilities('CAP_SYS_RAWIO')
+      linux!.devices = [
+        { type: 'c', path: '/dev/mem', major: 1, minor: 1 },
+        { type: 'c', path: '/dev/allowed', major: 1, minor: 5 },
+      ]
+      linux!.resources = { devices: [{ allow: false, access: 'rwm' }] }
+    },
+    prints: '1\nOperation not permitted\n1\n',
+  },
+  {
+    name: 'masked and read-only paths',
+    script: 'cat /root/file; ls /root/dir; touch /root/ro/x 2>&1 | grep -o "Read-only file system"',
+    change: ({ linux }, bed) => {
+      for (const name of ['dir', 'ro']) mkdirSync(join(bed.bundle, 'rootfs/root', name))
+      writeFileSync(join(bed.bundle, 'rootfs/root/file'), 'secret')
+      writeFileSync(join(bed.bundle, 'rootfs/root/dir/file'), 'secret')
+      linux!.maskedPaths = ['/root/file', '/root/dir', '/no/such']
+      linux!.readonlyPaths = ['/root/ro', '/no/such']
+    },
+    prints: 'Read-only file system\n',
+  },
+  {
+    name: 'options of a mount, of all below, and of the file system',
+    script:
+      "sed -nE 's#^([^ ]+ ){4}/(one|all) ([^ ]+) .*#\\2 \\3#p' /proc/self/mountinfo; df -k --output=size /one | tail -1",
+    change: ({ mounts }, bed) => {
+      mounts!.push(tmpfs('/one', 'ro', 'nosuid', 'nodev', 'noexec', 'noatime', 'size=64k'))
+      mounts!.push({
+        destination: '/all',
+        type: 'bind',
+        source: join(bed.bundle, 'rootfs/root'),
+        options: ['rbind', 'rro', 'rnosuid'],
+      })
+    },
+    prints: /^one ro,nosuid,nodev,noexec,noatime\nall ro,nosuid(,nodev)?(,relatime)?\n\s+64\n$/,
+  },
+  {
+    name: 'a tmpfs has the mode of the directory it covers',
+    script: 'stat -c %a /root',
+    change: ({ mounts }, bed) => {
+      chmodSync(join(bed.bundle, 'rootfs/root'), 0o711)
+      mounts!.push(tmpfs('/root'))
+    },
+    prints: '711\n',
+  },
+  {
+    name: 'tmpcopyup',
+    script: 'cat /root/a/b; readlink /root/link; stat -c %a /root/a; touch /root/new',
+    change: ({ mounts }, bed) => {
+      const directory = join(bed.bundle, 'rootfs/root')
+      mkdirSync(join(directory, 'a'), { mode: 0o710 })
+      writeFileSync(join(directory, 'a/b'), 'copied\n')
+      symlinkSync('a/b', join(directory, 'link'))
+      mounts!.push(tmpfs('/root', 'tmpcopyup'))
+    },
+    prints: 'copied\na/b\n710\n',
+  },
+  {
+    name: 'a link as a destination stays inside the root',
+    script: 'ls /tmp/inside',
+    change: ({ mounts }, bed) => {
+      mkdirSync(join(bed.bundle, 'rootfs/root/source'))
+      mkdirSync(join(bed.bundle, 'rootfs/root/source/content'))
+      symlinkSync('../../../../../../tmp', join(bed.bundle, 'rootfs/root/out'))
+      const source = join(bed.bundle, 'rootfs/root/source')
+      mounts!.push({ destination: '/root/out/inside', type: 'bind', source, options: ['rbind'] })
+    },
+    prints: 'content\n',
+  },
+  {
+    name: 'a mount below /proc',
+    script: 'true',
+    change: ({ mounts }) => {
+      mounts!.push(tmpfs('/proc/self'))
+    },
+  },
+  {
+    name: 'a source that is not there',
+    script: 'true',
+    change: ({ mounts }) => {
+      mounts!.push({ destination: '/a', type: 'bind', source: '/no/such/source', options: ['rbind'] })
+    },
+  },
+  {
+    name: 'a read-only root',
+    script: 'touch /x 2>&1 | grep -o "Read-only file system"',
+    change: (spec) => {
+      spec.root.readonly = true
+    },
+    prints: 'Read-only file system\n',
+  },
+  ...(['private', 'shared', 'unbindable'] as const).map(
+    (rootfsPropagation): Case => ({
+      name: `a root that is ${rootfsPropagation}`,
+      script: "grep -E '^([^ ]+ ){4}/ ' /proc/self/mountinfo | cut -d' ' -f7 | cut -d: -f1",
+      change: ({ linux }) => {
+        linux!.rootfsPropagation = rootfsPropagation
+      },
+      prints: rootfsPropagation === 'private' ? '-\n' : `${rootfsPropagation}\n`,
+      ...(rootfsPropagation === 'shared'
+        ? { not: { runc: 'leaves it private where the root of the machine is' } }
+        : {}),
+    }),
+  ),
+  {
+    name: 'a user namespace',
+    script: 'id -u; cat /proc/self/uid_map | tr -s " "; touch /root/mine && stat -c %u /root/mine',
+    change: ({ linux, mounts }, bed) => {
+      const maps = [{ containerID: 0, hostID: 100_000, size: 65536 }]
+      linux!.namespaces!.push({ type: 'user' })
+      linux!.uidMappings = maps
+      linux!.gidMappings = maps
+      chmodSync(bed.directory, 0o755)
+      for (const name of ['', '..', 'root', 'tmp']) chmodSync(join(bed.bundle, 'rootfs', name), 0o777)
+      // The group of terminals is 5, which the map has; the kernel's own /sys needs the network namespace to be theirs.
+      mounts!.find(({ destination }) => destination === '/sys/fs/cgroup')!.options!.push('ro')
+    },
+    prints: '0\n 0 100000 65536\n0\n',
+  },
+  {
+    name: 'a namespace that is named twice',
+    script: 'true',
+    change: ({ linux }) => {
+      linux!.namespaces!.push({ type: 'mount' })
+    },
+  },
+  {
+    name: 'a namespace at the path of another kind',
+    script: 'true',
+    change: ({ linux }) => {
+      linux!.namespaces = linux!.namespaces!.map((one) =>
+        one.type === 'ipc' ? { type: 'ipc', path: '/proc/self/ns/net' } : one,
+      )
+    },
+  },
+  {
+    name: 'no command',
+    script: 'true',
+    change: ({ process }) => {
+      process!.args = []
+    },
+  },
+  {
+    name: 'a relative working directory',
+    script: 'true',
+    change: ({ process }) => {
+      process!.cwd = 'tmp'
+    },
+  },
+]
+
+const hook = (text: string): OciHook => ({ path: '/bin/sh', args: ['sh', '-c', text] })
+const kinds = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'] as const
+
+function suite(name: Name, program: string | undefined): void {
+  const newBed = (): RuntimeBed => new RuntimeBed(name === 'drydock-runtime' ? own : program!)
+  const runOnce = (bed: RuntimeBed): Output => bed.run(['run', '--bundle', bed.bundle, 'a'])
+
+  for (const { name: title, script, change, prints, not } of cases)
+    test(title, { skip: not?.[name] !== undefined && `${name} ${not[name]}` }, () => {
+      using bed = newBed()
+      bed.configure(['sh', '-c', script], (spec) => change?.(spec, bed))
+      const { status, stdout, stderr } = runOnce(bed)
+      if (prints === undefined) {
+        assert.notEqual(status, 0, `it runs: ${stdout}`)
+        assert.notEqual(stderr, '')
+        return
+      }
+      if (typeof prints === 'string') assert.equal(stdout, prints, stderr)
+      else assert.match(stdout, prints, stderr)
+    })
+
+  test('hooks of all kinds, in their order, with the state on their input', () => {
+    using bed = newBed()
+    const order = join(bed.directory, 'order')
+    bed.configure(['true'], (spec) => {
+      spec.mounts!.push({ destination: bed.directory, type: 'bind', source: bed.directory, options: ['rbind', 'rw'] })
+      spec.hooks = Object.fromEntries(
+        kinds.map((kind) => [kind, [hook(`echo "${kind} $(cat | tr -d '\\n\\t ')" >> ${order}`)]]),
+      )
+    })
+    assert.equal(bed.create('a').status, 0)
+    assert.equal(bed.run(['start', 'a']).status, 0)
+    assert.equal(bed.run(['delete', '--force', 'a']).status, 0)
+    const lines = readFileSync(order, 'utf8').trim().split('\n')
+    const seen = lines.map((line) => line.split(' ')[0])
+    // runc does not wait for the one before it runs the other.
+    if (name === 'runc') assert.deepEqual(seen.toSorted(), kinds.toSorted())
+    else assert.deepEqual(seen, kinds)
+    for (const line of lines) {
+      const state = JSON.parse(line.slice(line.indexOf(' '))) as Record<string, unknown>
+      assert.equal(state.id, 'a')
+      assert.equal(state.bundle, bed.bundle)
+      assert.ok(typeof state.ociVersion === 'string' && typeof state.status === 'string')
+    }
+  })
+
+  for (const kind of ['createRuntime', 'createContainer'] as const)
+    test(`a failing ${kind} hook fails the creation`, () => {
+      using bed = newBed()
+      bed.configure(['true'], (spec) => {
+        spec.hooks = { [kind]: [hook('exit 3')] }
+      })
+      assert.notEqual(bed.create('a').status, 0)
+      assert.equal(bed.run(['list', '-q']).stdout, '')
+    })
+
+  test('a failing startContainer hook keeps the program from running', () => {
+    using bed = newBed()
+    bed.configure(['touch', '/root/ran'], (spec) => {
+      spec.hooks = { startContainer: [hook('exit 3')] }
+    })
+    bed.create('a')
+    bed.run(['start', 'a'])
+    assert.ok(!existsSync(join(bed.bundle, 'rootfs/root/ran')))
+  })
+
+  test('a failing poststop hook keeps nobody from deleting', () => {
+    using bed = newBed()
+    bed.configure(['true'], (spec) => {
+      spec.hooks = { poststop: [hook('exit 3')] }
+    })
+    bed.create('a')
+    assert.equal(bed.run(['delete', '--force', 'a']).status, 0)
+    assert.equal(bed.run(['list', '-q']).stdout, '')
+  })
+}
+
+for (const name of runtimes)
+  describe(name, { skip: (!root && 'needs root') || reasonAgainst(name) }, () => suite(name, findProgram(name)))
