@@ -145,14 +145,14 @@ describe('networks', { skip: noEngine }, () => {
     }
     await sleeper('moves', { ...ports, ExposedPorts: { '80/tcp': {} } })
     const port = (await inspect('moves')).NetworkSettings.Ports['80/tcp']![0]!.HostPort
-    for (let round = 0; round < 6; round += 1) {
+    for (let round = 0; round < 3; round += 1) {
       const changes = (async () => {
         for (;;) {
           await engine.call('POST', '/networks/right/connect', { body: { Container: 'moves' } })
           await engine.call('POST', '/networks/right/disconnect', { body: { Container: 'moves' } })
         }
       })().catch(() => undefined)
-      await wait(20 + round * 17)
+      await wait(20 + round * 40)
       await engine.end('SIGKILL')
       await changes
       await engine.begin()

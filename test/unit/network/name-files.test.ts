@@ -102,3 +102,29 @@ test('resolv.conf: the host network keeps the file to the byte', () => {
   const text = '# mine\nnameserver 127.0.0.53\n'
   assert.equal(files({ hostNetwork: true }, text).resolvConf, text)
 })
+
+const own = { ...endpoint, networkId: 'sea-id', networkName: 'sea', links: { store: 'db' } }
+
+test('on a network of its own a container asks the resolver, with the search domains it has', () => {
+  assert.deepEqual(settings(files({ endpoints: [own] }).resolvConf), [
+    'nameserver 127.0.0.11',
+    'search corp.example',
+    'options ndots:0',
+  ])
+  const chosen = files({ endpoints: [own], dns: ['192.0.2.9'], dnsSearch: ['.'], dnsOptions: ['ndots:2'] }).resolvConf
+  assert.deepEqual(settings(chosen), ['nameserver 127.0.0.11', 'options ndots:2'])
+})
+
+test('what the resolver works by', () => {
+  assert.equal(files({}).resolver, undefined, 'not on the default bridge')
+  assert.deepEqual(files({ endpoints: [endpoint, own] }).resolver, {
+    networks: [{ names: '/run/names/sea-id', links: { store: 'db' } }],
+    upstream: { machineFile: '/etc/resolv.conf', versions: [4] },
+    patience: 2500,
+    keepSingleLabels: false,
+  })
+  const chosen = files({ endpoints: [own], dns: ['192.0.2.9'], dnsOptions: ['ndots:1', 'timeout:1'] }).resolver
+  assert.deepEqual([chosen!.upstream!.servers, chosen!.patience, chosen!.keepSingleLabels], [['192.0.2.9'], 1000, true])
+  const inner = { ...own, gateway: '' }
+  assert.equal(files({ endpoints: [inner] }).resolver!.upstream, undefined, 'nothing leaves an internal network')
+})
