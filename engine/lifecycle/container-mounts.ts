@@ -1,5 +1,5 @@
 /** A container's mount points as mounts of its OCI config; wire facts 130–132, 143, 163. */
-import { statSync } from 'node:fs'
+import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { posix } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
@@ -9,6 +9,7 @@ import { type BindRequest, bindMount, tmpfsMount } from '../spec/mounts.ts'
 import type { OciMount, OciUser } from '../spec/oci.ts'
 import type { Volume } from '../volumes/volume.ts'
 import type { Container, MountPoint, MountSpec } from './container.ts'
+import { checkPropagation } from './mount-propagation.ts'
 
 export type MountSources = {
   volume(name: string): Volume
@@ -80,6 +81,8 @@ function treeMount(point: MountPoint, spec: MountSpec | undefined, user: OciUser
   }
   if (point.Type === 'bind') {
     const owner = ownerOf(point.Source)
+    if (/(shared|slave)$/.test(point.Propagation))
+      checkPropagation(realpathSync(point.Source), point.Propagation, readFileSync('/proc/self/mountinfo', 'utf8'))
     return point.mapOwner === true
       ? ownerMapped(bindMount({ ...request, ownerMap: { owner, user: onMachine(user, sources.idMaps) } }))
       : bindMount(request)

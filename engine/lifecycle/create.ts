@@ -114,7 +114,7 @@ function inheritedMounts(engine: Engine, host: HostConfig): MountPoint[] {
     const [reference = '', mode = 'rw'] = text.split(':', 2)
     if (mode !== 'ro' && mode !== 'rw' && mode !== 'z' && mode !== 'Z')
       throw new EngineError('invalid', `invalid mode: ${mode}`)
-    const { mounts } = engine.table.get(reference)
+    const { mounts } = engine.table.byId(idOf(engine, reference))
     return mounts
       .filter(({ Type }) => Type === 'bind' || Type === 'volume')
       .map((mount) => ({ ...mount, RW: mount.RW && mode !== 'ro', anonymous: false }))

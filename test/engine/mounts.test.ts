@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { mount, mountFlags, unmount } from '../../engine/kernel/mount.ffi.ts'
 import { noEngine, TestEngine, unframe } from './engine.ts'
 
 type Mounts = Record<string, unknown>[]
@@ -122,13 +123,32 @@ describe('mounts', { skip: noEngine }, () => {
     assert.match(refused.text, /bind source path does not exist/)
     assert.equal(existsSync(missing), false)
     const out = await run('loose', 'touch /m/x || echo refused; grep " /m " /proc/self/mountinfo', {
-      Binds: [`${missing}:/m:ro,rslave`],
+      Binds: [`${missing}:/m:ro`],
     })
     assert.match(out, /Read-only file system\n/)
     assert.match(out, /refused/)
     assert.ok(existsSync(missing))
     rmSync(missing, { recursive: true })
     await remove('loose')
+  })
+
+  test('binds propagate where the machine shares them, and are refused where it does not', async () => {
+    using stack = new DisposableStack()
+    const place = join(engine.directory, 'shared')
+    mkdirSync(join(place, 'sub'), { recursive: true })
+    mount({ source: place, target: place, flags: mountFlags.MS_BIND })
+    stack.defer(() => unmount(place, { lazy: true }))
+    mount({ target: place, flags: mountFlags.MS_PRIVATE })
+    const host = { Binds: [`${place}:/m:rshared`], Privileged: true }
+    await create('lonely', 'true', host)
+    const refused = await engine.call('POST', '/containers/lonely/start')
+    assert.equal(refused.status, 400)
+    assert.match(refused.text, /is mounted on .*\/shared but it is not a shared mount/)
+    mount({ target: place, flags: mountFlags.MS_SHARED })
+    assert.equal(await run('sharing', 'mount -t tmpfs x /m/sub; touch /m/sub/out', host), '')
+    assert.ok(existsSync(join(place, 'sub/out')))
+    unmount(join(place, 'sub'))
+    await remove('lonely', 'sharing')
   })
 
   test('volumes of others: --volumes-from, read-only where it says so', async () => {
