@@ -32,10 +32,11 @@ export function cleanFileMappings(smaps: string): Mapping[] {
 }
 
 /**
- * Takes the pages of programs and libraries out of this process. Those that it goes on using come back, some tens of
- * KiB at a time and without a disk being asked.
+ * Gives back what malloc(3) holds and nobody uses, and takes the pages of programs and libraries out of this process.
+ * Those that it goes on using come back, some tens of KiB at a time and without a disk being asked.
  */
-export function returnFilePages(): void {
+export function returnFreePages(): void {
+  cMallocTrim(0)
   for (const { start, length } of cleanFileMappings(readFileSync('/proc/self/smaps', 'utf8')))
     cMadvise(start, length, MADV_DONTNEED)
 }
@@ -69,7 +70,6 @@ function shrinkHeap(): void {
   collect ??= collector()
   collect({ type: 'major', flavor: 'last-resort' })
   leanHeap = getHeapStatistics().total_physical_size
-  cMallocTrim(0)
 }
 
 /**
@@ -78,5 +78,5 @@ function shrinkHeap(): void {
  */
 export function returnUnusedMemory(): void {
   shrinkHeap()
-  returnFilePages()
+  returnFreePages()
 }

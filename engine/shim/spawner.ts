@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { messageOf } from '../base/errors.ts'
 import { detectCgroups } from '../cgroup/detect.ts'
 import { close, pollEvents, read, write } from '../kernel/descriptors.ffi.ts'
-import { returnFilePages } from '../kernel/memory.ffi.ts'
+import { returnFreePages } from '../kernel/memory.ffi.ts'
 import { clone, exit, prepareFork, reap, setProcessName } from '../kernel/process.ffi.ts'
 import { blockSignals, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
@@ -82,7 +82,7 @@ function serve(): never {
   })
   const proven = proveFork()
   write(daemon, encodeSpawn({ number: 0, proven }))
-  loop.atRest(restful, returnFilePages)
+  loop.atRest(restful, returnFreePages)
   loop.run()
   exit(0)
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { addressOf, declare, declarePlain } from '../../engine/kernel/libc.ffi.ts'
-import { returnFilePages, returnUnusedMemory } from '../../engine/kernel/memory.ffi.ts'
+import { returnFreePages, returnUnusedMemory } from '../../engine/kernel/memory.ffi.ts'
 
 const cMmap = declarePlain(
   'uintptr_t mmap(uintptr_t at, size_t length, int protection, int flags, int fd, long offset)',
@@ -66,7 +66,7 @@ test('clean pages of a file go, and read as before', () => {
   using file = new MappedFile()
   const before = file.read()
   assert.equal(file.resident, pages)
-  returnFilePages()
+  returnFreePages()
   assert.equal(file.resident, 0)
   assert.equal(file.read(), before)
 })
@@ -74,7 +74,7 @@ test('clean pages of a file go, and read as before', () => {
 test('a page that was changed and then made read-only keeps its change', () => {
   using file = new MappedFile()
   file.write(3, 'changed')
-  returnFilePages()
+  returnFreePages()
   assert.equal(file.read().slice(3 * page, 3 * page + 7), 'changed')
 })
 
