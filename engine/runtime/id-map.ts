@@ -1,5 +1,6 @@
 /** User namespaces that exist only for their id maps: for id-mapped mounts, and the maps of a container's own. */
 import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { EngineError, messageOf } from '../base/errors.ts'
 import { close, pipe, read } from '../kernel/descriptors.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { namespaceFlags } from '../kernel/namespaces.ffi.ts'
@@ -8,14 +9,37 @@ import { clone, exit, reap } from '../kernel/process.ffi.ts'
 import { hostId } from '../spec/id-maps.ts'
 import type { OciIdMapping, OciProcess, OciSpec } from '../spec/oci.ts'
 import type { StandardStreams } from './request.ts'
+import { findProgram, outputOf } from './run-program.ts'
 
 const lines = (mappings: readonly OciIdMapping[]): string =>
   mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join('')
 
-/** One write each, as user_namespaces(7) asks; by a process of the parent namespace with CAP_SETUID and CAP_SETGID. */
+/**
+ * One write each, as user_namespaces(7) asks. Who has no power over ids may map the own one, and others by the programs
+ * that /etc/subuid and /etc/subgid are for.
+ */
 export function writeIdMaps(pid: number, uids: readonly OciIdMapping[], gids: readonly OciIdMapping[]): void {
-  writeFileSync(`/proc/${pid}/uid_map`, lines(uids))
-  writeFileSync(`/proc/${pid}/gid_map`, lines(gids))
+  writeMap(pid, 'uid', uids, process.geteuid?.())
+  writeMap(pid, 'gid', gids, process.getegid?.())
+}
+
+function writeMap(pid: number, kind: 'uid' | 'gid', mappings: readonly OciIdMapping[], own: number | undefined): void {
+  const path = `/proc/${pid}/${kind}_map`
+  try {
+    const onlyOwn = mappings.length === 1 && mappings[0]!.size === 1 && mappings[0]!.hostID === own
+    // Or a group that forbids something could be left by leaving it.
+    if (kind === 'gid' && onlyOwn && process.geteuid?.() !== 0) writeFileSync(`/proc/${pid}/setgroups`, 'deny')
+    writeFileSync(path, lines(mappings))
+  } catch (error) {
+    const helper = isErrno(error, 'EPERM') ? findProgram(`new${kind}map`) : undefined
+    if (helper === undefined)
+      throw new EngineError(
+        'forbidden',
+        `linux.${kind}Mappings: writing ${path}: ${messageOf(error)}; more ids than one's own need new${kind}map(1)`,
+        { cause: error },
+      )
+    outputOf(helper, [String(pid), ...lines(mappings).trim().split(/\s/)])
+  }
 }
 
 /** A descriptor of a new user namespace with these maps; its only process ends before this returns. */

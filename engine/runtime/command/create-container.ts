@@ -6,7 +6,7 @@ import { close } from '../../kernel/descriptors.ffi.ts'
 import { becomeSubreaper } from '../../kernel/process.ffi.ts'
 import type { OciSpec } from '../../spec/oci.ts'
 import { type CreatedProcess, createContainer } from '../create.ts'
-import { runHooksOnward, stateOf } from '../hooks.ts'
+import { runHooks, stateOf } from '../hooks.ts'
 import { loadSeccomp } from '../load-seccomp.ts'
 import type { CreateRequest } from '../request.ts'
 import { validate } from '../validate.ts'
@@ -74,8 +74,13 @@ export function runVerb(containers: Containers, flags: ParsedFlags): number {
   letGo(creation, process)
   start.writePidFile(process.pid)
   const state = { ...stateOf(record), status: 'running' as const, pid: record.pid }
-  const warn = (sentence: string): void => containers.log.warn(sentence)
-  runHooksOnward('poststart', record.spec.hooks, state, { directory: record.bundle, warn })
+  try {
+    runHooks('poststart', record.spec.hooks, state, { directory: record.bundle })
+  } catch (error) {
+    process.abandon()
+    destroy(containers, record)
+    throw error
+  }
   cleanup.move()
   if (creation.options.detached) return 0
   const end = (): void => {

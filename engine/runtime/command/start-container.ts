@@ -3,10 +3,12 @@ import { EngineError } from '../../base/errors.ts'
 import { close } from '../../kernel/descriptors.ffi.ts'
 import { isErrno } from '../../kernel/libc.ffi.ts'
 import { pidfdOpen } from '../../kernel/process.ffi.ts'
+import { signalNumbers } from '../../kernel/signals.table.ts'
 import { startProcess } from '../create.ts'
-import { runHooksOnward, stateOf } from '../hooks.ts'
+import { runHooks, stateOf } from '../hooks.ts'
 import type { Containers } from './containers.ts'
 import type { ParsedFlags } from './flags.ts'
+import { signalFirst } from './kill-container.ts'
 
 const refusals = {
   stopped: 'cannot start a container that has stopped',
@@ -26,7 +28,12 @@ export function startVerb(containers: Containers, flags: ParsedFlags): number {
   close(pidfd)
   containers.store.closeGate(record.id)
   const state = { ...stateOf(record), status: 'running' as const, pid: record.pid }
-  runHooksOnward('poststart', record.spec.hooks, state, { directory: record.bundle, warn })
+  try {
+    runHooks('poststart', record.spec.hooks, state, { directory: record.bundle })
+  } catch (error) {
+    signalFirst(record, signalNumbers.SIGKILL)
+    throw error
+  }
   return 0
 }
 
