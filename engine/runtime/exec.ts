@@ -14,17 +14,17 @@ import {
   type ProcessName,
   setNamespace,
 } from '../kernel/namespaces.ffi.ts'
-import { clone, cloneFlags, pidfdOpen, setDumpable, startSession } from '../kernel/process.ffi.ts'
+import { clone, cloneFlags, exit, pidfdOpen, setDumpable, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
 import { enterByChroot, ownsTree } from './borrowed-tree.ts'
 import { abandon, type CreatedProcess, createdProcess, hear } from './create.ts'
 import { applyOomScore, raiseLimits } from './credentials.ts'
-import { converse } from './fork-init.ts'
+import { adopt, converse } from './fork-init.ts'
 import { giveStreams } from './id-map.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { LoadSeccomp, StandardStreams } from './request.ts'
 import { applyAffinity } from './scheduling.ts'
-import { expectMessage } from './sync.ts'
+import { expectMessage, type ParentMessage, receive, send } from './sync.ts'
 import { validateProcess } from './validate.ts'
 
 export type ExecRequest = {
@@ -53,7 +53,9 @@ export function joinContainer(request: ExecRequest): CreatedProcess {
   using cleanup = new DisposableStack()
   const target: Target = { pidfd: cleanup.adopt(pidfdOpen(request.pid), close), kinds: foreignKinds(request.pid) }
   if (request.streams !== undefined) giveStreams(request.streams, request.spec, request.process)
-  const process = converse((ours, theirs) => forkInto(target, request, ours, theirs))
+  const process = belongsToOthers(target)
+    ? adopt(converse((ours, theirs) => forkStage(target, request, ours, theirs)))
+    : converse((ours, theirs) => forkInto(target, request, ours, theirs))
   try {
     const created = expectMessage(hear(process, request), 'created')
     return createdProcess(process, created, { ...request, status: 'running', containerPid: request.pid })
@@ -73,6 +75,37 @@ function foreignKinds(pid: number): OciNamespaceType[] {
   ownNamespaces ??= new Map(namespaceKinds.map((kind) => [kind.type, identity('self', kind)]))
   const own = ownNamespaces
   return namespaceKinds.filter((kind) => own.get(kind.type) !== identity(pid, kind)).map(({ type }) => type)
+}
+
+/**
+ * An ordinary user has no power over the container's PID namespace, which belongs to its user namespace: only a process
+ * in there can make another that is.
+ */
+const belongsToOthers = ({ kinds }: Target): boolean => process.geteuid?.() !== 0 && kinds.includes('user')
+
+function forkStage(target: Target, request: ExecRequest, ours: number, theirs: number): { pid: number; pidfd: number } {
+  const stage = clone({ flags: cloneFlags.CLONE_PIDFD })
+  if (stage.pid !== 0) return stage
+  close(ours)
+  return runStage(request, target, theirs)
+}
+
+/** The process between: joins everything, makes the one that stays a child of its own parent (CLONE_PARENT), and ends. */
+function runStage(request: ExecRequest, { pidfd, kinds }: Target, sync: number): never {
+  try {
+    request.cgroup.enter(0)
+    applyOomScore(request.process)
+    setNamespace(pidfd, kinds)
+    const child = clone({ flags: cloneFlags.CLONE_PARENT })
+    if (child.pid !== 0) {
+      send(sync, { type: 'entered', pid: child.pid })
+      exit(0)
+    }
+    if (receive<ParentMessage>(sync)?.type !== 'known') exit(1)
+  } catch (error) {
+    reportAndExit(sync, 'enter container', error)
+  }
+  runToProgram(processContext(request, sync), execSteps)
 }
 
 function forkInto(target: Target, request: ExecRequest, ours: number, theirs: number): { pid: number; pidfd: number } {

@@ -119,7 +119,7 @@ function makeTimeNamespace(offsets: NonNullable<OciLinux['timeOffsets']>): void 
 }
 
 /** The stage names the process that it made and ends; that one waits to be told, so that the two words do not cross. */
-function adopt(stage: Conversation): Conversation {
+export function adopt(stage: Conversation): Conversation {
   try {
     const { pid } = expectMessage(receive<ChildMessage>(stage.sync), 'entered')
     const process = { pid, pidfd: pidfdOpen(pid), sync: stage.sync }
