@@ -27,6 +27,18 @@ function asked(field: string, value: unknown, work: () => void): void {
   }
 }
 
+/** Far more than the kernel has: it takes those that there are, and of them what the control group allows. */
+const everyProcessor = Array.from({ length: 1024 }, (_, index) => index)
+
+/** What the caller of the command line was held to is none of the container's business. */
+export function forgetAffinity(): void {
+  try {
+    setAffinity(everyProcessor)
+  } catch {
+    // A filter around the caller that denies the call: then the container stays where its caller is.
+  }
+}
+
 const allOf = (numbers: Readonly<Record<string, number>>, names: readonly string[]): number =>
   names.reduce((all, name) => all | (numbers[name] ?? 0), 0)
 

@@ -1,26 +1,42 @@
 /** The runtimes below the engines, driven by their command line: what a container costs without a daemon. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { forkingNode, launcherProgram } from '../../engine/kernel/launcher.ts'
 import { findProgram } from './peers.ts'
 import { Place } from './place.ts'
 import { rootfsArchive } from './rootfs.ts'
+
+const ownName = 'drydock-runtime'
 
 export type Runtime = { place: Place; program: string }
 
 export async function startRuntimes(stack: AsyncDisposableStack, notes: string[]): Promise<Map<string, Runtime>> {
   const runtimes = new Map<string, Runtime>()
-  for (const name of ['crun', 'runc']) {
-    const program = findProgram(name)
-    if (program === undefined) {
+  for (const name of [ownName, 'crun', 'runc']) {
+    const installed = name === ownName ? undefined : findProgram(name)
+    if (installed === undefined && name !== ownName) {
       notes.push(`${name}: not installed`)
       continue
     }
     const place = stack.use(await Place.open(name, { legacyCgroups: true }))
+    const program = installed ?? ownRuntime(place)
     mkdirSync(place.path('rootfs'))
     place.run('tar', ['-xf', rootfsArchive(), '-C', place.path('rootfs')])
     place.run('sh', ['-c', `cd ${place.directory} && ${program} spec`])
     runtimes.set(name, { place, program })
   }
   return runtimes
+}
+
+/** As it is installed: the built file, a copy of its own, and the launcher that seals Node. */
+function ownRuntime(place: Place): string {
+  const engine = join(import.meta.dirname, '../../dist/engine')
+  for (const name of ['runtime.cjs', 'node_modules']) cpSync(join(engine, name), place.path(name), { recursive: true })
+  const first = [...forkingNode, place.path('runtime.cjs')]
+  const program = launcherProgram(process.arch, { program: process.execPath, first })
+  if (program === undefined) throw new Error(`no launcher for ${process.arch} processors`)
+  writeFileSync(place.path(ownName), program, { mode: 0o755 })
+  return place.path(ownName)
 }
 
 function write({ place }: Runtime, args: readonly string[]): void {

@@ -9,6 +9,7 @@ import { type CreatedProcess, createContainer } from '../create.ts'
 import { runHooks, stateOf } from '../hooks.ts'
 import { loadSeccomp } from '../load-seccomp.ts'
 import type { CreateRequest } from '../request.ts'
+import { forgetAffinity } from '../scheduling.ts'
 import { validate } from '../validate.ts'
 import { completed, enterBundle, readSpec, rootOf } from './bundle.ts'
 import { processStat } from './container-status.ts'
@@ -175,6 +176,7 @@ function makeProcess(creation: Creation, start: ProcessStart, gate: number | und
   }
   try {
     log.debug('nsexec container setup: forking the container’s process')
+    forgetAffinity()
     const process = createContainer(request)
     log.debug(`child process in init(): ${process.pid}`)
     for (const [name, milliseconds] of process.steps) log.debug(`init: ${name}: ${milliseconds.toFixed(2)} ms`)

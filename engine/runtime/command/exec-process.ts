@@ -6,6 +6,7 @@ import { parseNumberList } from '../../spec/number-list.ts'
 import type { OciProcess } from '../../spec/oci.ts'
 import { joinContainer } from '../exec.ts'
 import { loadSeccomp } from '../load-seccomp.ts'
+import { forgetAffinity } from '../scheduling.ts'
 import { checkProcess, completedProcess, readProcess, readSpec } from './bundle.ts'
 import type { Containers } from './containers.ts'
 import type { ParsedFlags } from './flags.ts'
@@ -29,6 +30,7 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
   containers.log.debug('nsexec container setup: forking the process')
   const initial = process.execCPUAffinity?.initial ?? ''
   if (initial !== '') containers.log.debug(`nsexec: affinity: 0x${affinityMask(initial).toString(16)}`)
+  forgetAffinity()
   const joined = join(() =>
     joinContainer({
       id: record.id,
