@@ -11,6 +11,7 @@ import {
   makeNodeAt,
   openAt,
   openFlags,
+  readLinkAt,
   resolveFlags,
   statusOf,
   tryOpenAt,
@@ -46,16 +47,16 @@ function tryOpenStrictly(root: number, path: string): number | undefined {
 
 const componentsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')
 
+/** As many links as the kernel follows in one path; path_resolution(7). */
+const mostLinks = 40
+
+type EnsureOptions = { followLinks?: boolean; links?: number }
+
 /**
- * Opens a directory inside the root, making what is missing (owner root, `mode`). With `followLinks` false a link on
- * the way is refused, not followed.
+ * Opens a directory inside the root, making what is missing (owner root, `mode`), also where a link leads nowhere yet. With
+ * `followLinks` false a link on the way is refused, not followed.
  */
-export function ensureDirectory(
-  root: number,
-  path: string,
-  mode: number,
-  options: { followLinks?: boolean } = {},
-): number {
+export function ensureDirectory(root: number, path: string, mode: number, options: EnsureOptions = {}): number {
   const resolve = options.followLinks === false ? inRoot | resolveFlags.RESOLVE_NO_SYMLINKS : inRoot
   const known = tryOpenAt(root, path === '' ? '.' : path, { flags: O_PATH | O_DIRECTORY, resolve })
   if (known >= 0) return known
@@ -69,27 +70,59 @@ export function ensureDirectory(
       'invalid',
       `${JSON.stringify(path)} is not a directory in the container's root: not a directory`,
     )
-  return makeComponents(root, componentsOf(path), mode, resolve)
+  return makeComponents(root, componentsOf(path), mode, options)
 }
 
 /** Walks from prefix to prefix: `..` and links are the kernel's business, made is only a last component. */
-function makeComponents(root: number, components: readonly string[], mode: number, resolve: number): number {
+function makeComponents(root: number, components: readonly string[], mode: number, options: EnsureOptions): number {
+  const resolve = options.followLinks === false ? inRoot | resolveFlags.RESOLVE_NO_SYMLINKS : inRoot
   let parent = openAt(root, '.', { flags: O_PATH | O_DIRECTORY })
   for (const [index, component] of components.entries()) {
     const prefix = components.slice(0, index + 1).join('/')
-    if (component !== '..' && tryOpenAt(root, prefix, { flags: O_PATH | O_NOFOLLOW, resolve }) === -errnoNumbers.ENOENT)
-      makeDirectoryAt(parent, component, mode)
+    const found = tryOpenAt(root, prefix, { flags: O_PATH | O_NOFOLLOW, resolve })
+    if (found >= 0) closeSync(found)
+    else if (component !== '..' && found === -errnoNumbers.ENOENT) makeDirectoryAt(parent, component, mode)
+    const strict = options.followLinks === false
+    const target = strict ? undefined : leadsNowhere(root, parent, component, components.slice(0, index))
     closeSync(parent)
-    parent = openAt(root, prefix, { flags: O_PATH | O_DIRECTORY, resolve })
+    parent =
+      target === undefined
+        ? openAt(root, prefix, { flags: O_PATH | O_DIRECTORY, resolve })
+        : ensureDirectory(root, target, mode, withOneLinkLess(target, options))
   }
   return parent
+}
+
+function withOneLinkLess(target: string, options: EnsureOptions): EnsureOptions {
+  const links = (options.links ?? mostLinks) - 1
+  if (links === 0) throw new EngineError('invalid', `${JSON.stringify(target)}: too many symbolic links`)
+  return { ...options, links }
+}
+
+/** Where a link to nothing points to, as a path that counts from the root; undefined for everything else. */
+function leadsNowhere(root: number, directory: number, name: string, before: readonly string[]): string | undefined {
+  if (name === '..') return undefined
+  const link = tryOpenAt(directory, name, { flags: O_PATH | O_NOFOLLOW })
+  if (link < 0) return undefined
+  try {
+    if ((statusOf(link).mode & fileTypes.S_IFMT) !== fileTypes.S_IFLNK) return undefined
+    const known = tryOpenPath(root, [...before, name].join('/'))
+    if (known !== undefined) {
+      closeSync(known)
+      return undefined
+    }
+    const text = readLinkAt(link, '').toString()
+    return text.startsWith('/') ? text : [...before, text].join('/')
+  } finally {
+    closeSync(link)
+  }
 }
 
 /**
  * Opens a file inside the root, making an empty one (and directories to it) where there is nothing. With `followLinks` false
  * a link on the way is refused.
  */
-export function ensureFile(root: number, path: string, options: { followLinks?: boolean } = {}): number {
+export function ensureFile(root: number, path: string, options: EnsureOptions = {}): number {
   const known = options.followLinks === false ? tryOpenStrictly(root, path) : tryOpenPath(root, path)
   if (known !== undefined) return known
   const components = componentsOf(path)
@@ -98,6 +131,9 @@ export function ensureFile(root: number, path: string, options: { followLinks?: 
     throw new EngineError('invalid', `${JSON.stringify(path)} does not name a file`)
   const directory = ensureDirectory(root, components.join('/') === '' ? '.' : components.join('/'), 0o755, options)
   try {
+    const strict = options.followLinks === false
+    const target = strict ? undefined : leadsNowhere(root, directory, name, components)
+    if (target !== undefined) return ensureFile(root, target, withOneLinkLess(target, options))
     makeNodeAt(directory, name, fileTypes.S_IFREG | 0o755)
     return openAt(directory, name, { flags: O_PATH | O_NOFOLLOW })
   } finally {

@@ -4,7 +4,7 @@
  * by openat2(2) inside it, and mounted on through its descriptor.
  */
 import { closeSync, constants, openSync, readFileSync, realpathSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname, normalize, resolve } from 'node:path'
 import {
   attachMount,
   changeDirectory,
@@ -45,7 +45,15 @@ export function makeRoot(request: CreateRequest, created: ReadonlySet<OciNamespa
   const cwd = spec.process?.cwd ?? '/'
   if (cwd !== '/') closeSync(ensureDirectory(root, cwd, 0o755))
   makeDevices(root, spec)
+  for (const [index, entry] of (spec.mounts ?? []).entries())
+    if (staysWritable(entry)) inPlace(index, entry, () => changeExisting(root, entry, planMount(entry.options ?? [])))
   return root
+}
+
+/** /dev is made read-only when everything is in it. */
+function staysWritable(entry: OciMount): boolean {
+  const plan = planMount(entry.options ?? [])
+  return normalize(entry.destination) === '/dev' && (plan.flags & ms.MS_RDONLY) !== 0 && !isBind(entry, plan)
 }
 
 /**
@@ -106,7 +114,7 @@ function mountEntry(root: number, listed: OciMount, request: CreateRequest, inde
     else mountBind(root, entry, plan, request.sources?.get(index))
   } else if (entry.type === 'cgroup' || (entry.type === 'cgroup2' && request.cgroup.version === 2))
     mountCgroups(root, entry.destination, plan, request)
-  else mountFileSystem(root, entry, plan)
+  else mountFileSystem(root, entry, staysWritable(entry) ? { ...plan, flags: plan.flags & ~ms.MS_RDONLY } : plan)
 }
 
 /** The container's tree becomes `/`, and the host's is gone from view. */

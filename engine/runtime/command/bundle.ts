@@ -84,11 +84,17 @@ export function rootOf(spec: OciSpec, bundle: string): string {
 export function completed(spec: OciSpec, bundle: string, warn: (sentence: string) => void): OciSpec {
   const linux = spec.linux ?? {}
   const devices = [...(linux.resources?.devices ?? []).map(withKnownAccess), ...alwaysAllowedDevices]
-  const mounts = (spec.mounts ?? []).map((mount) =>
-    isBind(mount) && mount.source !== undefined && !isAbsolute(mount.source)
-      ? { ...mount, source: join(bundle, mount.source) }
-      : mount,
-  )
+  const rootfs = spec.root === undefined ? undefined : resolve(bundle, spec.root.path)
+  const mounts = (spec.mounts ?? []).map((mount) => ({
+    ...mount,
+    ...(isBind(mount) && mount.source !== undefined && !isAbsolute(mount.source)
+      ? { source: join(bundle, mount.source) }
+      : {}),
+    // Said from outside by some callers.
+    ...(rootfs !== undefined && rootfs !== '/' && mount.destination?.startsWith(`${rootfs}/`)
+      ? { destination: mount.destination.slice(rootfs.length) }
+      : {}),
+  }))
   const ownMounts = spec.linux?.namespaces?.some(({ type }) => type === 'mount') === true
   if (!ownMounts && spec.root?.readonly === true)
     warn(

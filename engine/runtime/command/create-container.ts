@@ -183,8 +183,15 @@ function makeProcess(creation: Creation, start: ProcessStart, gate: number | und
     log.debug('init: closing the pipe to signal completion')
     return process
   } catch (error) {
-    throw failedToStart(error)
+    throw failedToStart(withSchedulerHint(error, spec))
   }
+}
+
+/** sched_setattr(2): a deadline cannot be kept on some of the processors only. */
+function withSchedulerHint(error: unknown, { process, linux }: OciSpec): unknown {
+  if (process?.scheduler === undefined || linux?.resources?.cpu?.cpus === undefined) return error
+  if (!/process\.scheduler.*EPERM/.test(messageOf(error))) return error
+  return new Error(`process scheduler can't be used together with AllowedCPUs: ${messageOf(error)}`, { cause: error })
 }
 
 const failedToStart = (error: unknown): EngineError =>
