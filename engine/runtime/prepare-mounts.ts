@@ -78,7 +78,9 @@ function sourceOf({ spec, bundle }: CreateRequest, listed: OciMount, maps: UserN
   const idmap = plan.idmap ?? (entry.uidMappings === undefined ? undefined : 'mount')
   const foreign = foreignSource(entry.source ?? '')
   if (foreign !== undefined) return openForeignSource(foreign, (plan.flags & ms.MS_REC) !== 0)
-  if (idmap === undefined) return hasNamespace(spec, 'user') ? trySource(entry, plan) : undefined
+  // A source in the root itself shows the mounts before this one, which only the child makes.
+  const inside = entry.source?.startsWith(`${resolve(bundle, spec.root.path)}/`) === true
+  if (idmap === undefined) return hasNamespace(spec, 'user') && !inside ? trySource(entry, plan) : undefined
   const copy = openSource(entry, plan)
   try {
     mapOwners(copy, maps.get(...mapsOf(entry, spec)), entry.source ?? '', idmap === 'recursive')

@@ -61,8 +61,12 @@ const character = (major: number, minor?: number): OciDeviceRule => ({
   access: 'rwm',
 })
 
-/** What no runtime denies, since every program counts on it; config-linux.md "Default Devices". */
-export const alwaysAllowedDevices: readonly OciDeviceRule[] = [
+/**
+ * Everything is denied but making device nodes, and using null, zero, full, random, urandom, tty, console, ptmx and
+ * the container's own terminals.
+ */
+export const defaultDeviceRules: readonly OciDeviceRule[] = [
+  { allow: false, access: 'rwm' },
   { allow: true, type: 'c', access: 'm' },
   { allow: true, type: 'b', access: 'm' },
   character(1, 3),
@@ -75,12 +79,6 @@ export const alwaysAllowedDevices: readonly OciDeviceRule[] = [
   character(5, 2),
   character(136),
 ]
-
-/**
- * Everything is denied but making device nodes, and using null, zero, full, random, urandom, tty, console, ptmx and
- * the container's own terminals.
- */
-export const defaultDeviceRules: readonly OciDeviceRule[] = [{ allow: false, access: 'rwm' }, ...alwaysAllowedDevices]
 
 /** For a container with a network namespace of its own: ping and low ports need no privilege there. */
 export const privateNetworkSysctls: Readonly<Record<string, string>> = {

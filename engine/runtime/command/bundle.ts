@@ -4,7 +4,6 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { EngineError, messageOf } from '../../base/errors.ts'
 import { isErrno } from '../../kernel/libc.ffi.ts'
 import { parseExactly } from '../../spec/config-json.ts'
-import { alwaysAllowedDevices } from '../../spec/defaults.table.ts'
 import type { OciDeviceRule, OciProcess, OciSpec } from '../../spec/oci.ts'
 
 const configFile = 'config.json'
@@ -77,13 +76,10 @@ export function rootOf(spec: OciSpec, bundle: string): string {
   return path
 }
 
-/**
- * What every container has, whatever its config says: the use of the default devices. Bind sources count from the
- * bundle; config.md "Mounts".
- */
+/** What callers of runc leave out or say in its way, in this runtime's. Bind sources count from the bundle; config.md "Mounts". */
 export function completed(spec: OciSpec, bundle: string, warn: (sentence: string) => void): OciSpec {
   const linux = spec.linux ?? {}
-  const devices = [...(linux.resources?.devices ?? []).map(withKnownAccess), ...alwaysAllowedDevices]
+  const devices = linux.resources?.devices?.map(withKnownAccess)
   const rootfs = spec.root === undefined ? undefined : resolve(bundle, spec.root.path)
   const mounts = (spec.mounts ?? []).map((mount) => ({
     ...mount,
@@ -105,7 +101,7 @@ export function completed(spec: OciSpec, bundle: string, warn: (sentence: string
     ...(ownMounts ? {} : { root: { ...spec.root, readonly: false } }),
     ...(spec.process === undefined ? {} : { process: completedProcess(spec.process, warn) }),
     mounts,
-    linux: { ...linux, resources: { ...linux.resources, devices } },
+    linux: devices === undefined ? linux : { ...linux, resources: { ...linux.resources, devices } },
   }
 }
 
