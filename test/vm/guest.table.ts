@@ -27,7 +27,7 @@ export const earlyModules = ['virtio_pci', 'virtio_blk', 'ext4']
 /** Left out of the guest, which has the files of packages that nobody reads. */
 export const leftOut = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*', '/usr/share/info/*']
 
-/** Units that cost time at boot, or wait for what a guest does not have. */
+/** Units that cost time at boot, or wait for what a guest does not have. /tmp stays on the disk, which knows every attribute. */
 export const maskedUnits = [
   ...['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer', 'e2scrub_all.timer', 'fstrim.timer'],
   ...[
@@ -42,6 +42,7 @@ export const maskedUnits = [
     'systemd-random-seed.service',
     'systemd-timesyncd.service',
     'podman.service',
+    'tmp.mount',
   ],
   ...['podman.socket', 'podman-restart.service', 'podman-auto-update.timer', 'docker-registry.service'],
 ]
