@@ -1,5 +1,5 @@
 /** A directory tree as tar, read by descriptor: whoever may be changing it cannot lead the reader out of it. */
-import { closeSync, readSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
@@ -97,14 +97,20 @@ export function entryOf(found: Found, path: ByteName, type: TarType): TarEntry {
 
 const pieceSize = 256 * 1024
 
-/** The file for reading, or -1 when it has gone, or something else has its name now: a device is not to be read. */
+/**
+ * The file for reading, or -1 when it has gone, or something else has its name now. It is looked at before it is opened: to
+ * open a device does something already, and a container may make one of any number, with the inode that its file had.
+ */
 function openFile({ directory, name, status }: Found): number {
-  const flags = openFlags.O_RDONLY | openFlags.O_NOFOLLOW | openFlags.O_NONBLOCK
-  const file = tryOpenAt(directory, rawName(name), { flags })
-  if (file < 0) return -1
-  if (statusOf(file).inode === status.inode) return file
-  closeSync(file)
-  return -1
+  const place = tryOpenAt(directory, rawName(name), { flags: openFlags.O_PATH | openFlags.O_NOFOLLOW })
+  if (place < 0) return -1
+  try {
+    const found = statusOf(place)
+    if (typeOf(found) !== 'file' || found.inode !== status.inode || found.fileSystem !== status.fileSystem) return -1
+    return openSync(`/proc/self/fd/${place}`, constants.O_RDONLY)
+  } finally {
+    closeSync(place)
+  }
 }
 
 /** Exactly `size` bytes, as the header promised: a file that shrinks meanwhile is filled up with zeros. */
