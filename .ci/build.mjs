@@ -2,6 +2,7 @@
  * Builds what is shipped: dist/engine (Node bundles, with koffi beside them because its binary can't be bundled),
  * dist/extension, dist/webview. Does nothing when no source has changed since the last time.
  */
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   cpSync,
@@ -109,11 +110,19 @@ const koffiAddon = {
   },
 }
 
-/** The runtime's command line, a program of its own, which starts once for every verb: one file, nothing but what it needs. */
-export function buildRuntime(esbuild, outdir = engineOutput) {
-  const entryPoints = { runtime: 'engine/runtime/command/main.ts' }
+/**
+ * The runtime's command line, a program of its own, which starts once for every verb: one file with nothing but what it
+ * needs, the small one that starts it, and the code that V8 makes of it under the Node that runs this.
+ */
+export async function buildRuntime(esbuild, outdir = engineOutput) {
+  const entryPoints = {
+    runtime: 'engine/runtime/command/cached-start.ts',
+    'runtime-main': 'engine/runtime/command/main.ts',
+  }
   const options = { platform: 'node', target: 'node22', format: 'cjs', outExtension: { '.js': '.cjs' } }
-  return esbuild.build({ ...shared, ...small, ...options, entryPoints, outdir, plugins: [koffiAddon] })
+  await esbuild.build({ ...shared, ...small, ...options, entryPoints, outdir, plugins: [koffiAddon] })
+  const flags = ['--single-threaded', '--v8-pool-size=0', '--disable-sigusr1']
+  execFileSync(process.execPath, [...flags, join(outdir, 'runtime.cjs'), '--code-cache'])
 }
 
 function buildExtension(esbuild) {

@@ -85,11 +85,18 @@ function copyEverything(source: Source, target: string): string {
     writeFileSync(join(target, name), bytes, { mode, flag: 'wx' })
   }
   const wanted = [...regularFiles(source.directory)].filter(
-    (name) => !name.startsWith('bin/') && !name.endsWith('.map'),
+    (name) => !name.startsWith('bin/') && !name.endsWith('.map') && !name.endsWith('.cache'),
   )
   for (const name of wanted) put(join(source.directory, name), name, 0o644)
   put(source.node, 'bin/node', 0o755)
   return hash.digest('hex').slice(0, 12)
+}
+
+/** The runtime's code, compiled by the Node that will run it. */
+function compileRuntime(directory: string): void {
+  const [, ...flags] = forkingNode
+  const words = [...flags, join(directory, 'runtime.cjs'), '--code-cache']
+  execFileSync(join(directory, 'bin', 'node'), words, { env: {}, cwd: '/', timeout: 20_000 })
 }
 
 /** Runs the copied Node: one that leans on libraries beside its original place fails here, and not at the next boot. */
@@ -120,6 +127,7 @@ export function install(place: string, source: Source): string {
   try {
     const name = `${source.version}-${copyEverything(source, fresh)}`
     assertNodeRuns(join(fresh, 'bin', 'node'))
+    compileRuntime(fresh)
     writeFileSync(join(fresh, 'bin', 'drydock'), launcher(place), { mode: 0o755 })
     writeFileSync(join(fresh, 'bin', 'drydock-runtime'), runtimeLauncher(place), { mode: 0o755 })
     chmodSync(fresh, 0o755)

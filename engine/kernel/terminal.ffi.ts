@@ -74,6 +74,16 @@ export function terminalModes(fd: number): Buffer {
   return modes
 }
 
+/** Not by node:tty, which loads the network to tell. */
+export function isTerminal(fd: number): boolean {
+  try {
+    terminalModes(fd)
+    return true
+  } catch {
+    return false
+  }
+}
+
 export const setTerminalModes = (fd: number, modes: Buffer): void => {
   cIoctl(fd, TCSETS, modes)
 }

@@ -31,7 +31,8 @@ export async function startRuntimes(stack: AsyncDisposableStack, notes: string[]
 /** As it is installed: the built file, a copy of its own, and the launcher that seals Node. */
 function ownRuntime(place: Place): string {
   const engine = join(import.meta.dirname, '../../dist/engine')
-  for (const name of ['runtime.cjs', 'node_modules']) cpSync(join(engine, name), place.path(name), { recursive: true })
+  for (const name of ['runtime.cjs', 'runtime-main.cjs', 'runtime-main.cache', 'node_modules'])
+    cpSync(join(engine, name), place.path(name), { recursive: true })
   const first = [...forkingNode, place.path('runtime.cjs')]
   const program = launcherProgram(process.arch, { program: process.execPath, first })
   if (program === undefined) throw new Error(`no launcher for ${process.arch} processors`)

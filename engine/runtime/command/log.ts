@@ -3,8 +3,8 @@
  * form that containerd and conmon read from runc. The last line with the level "error" is the reason of a failure.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
-import { isatty } from 'node:tty'
 import { EngineError } from '../../base/errors.ts'
+import { isTerminal } from '../../kernel/terminal.ffi.ts'
 
 type Level = 'debug' | 'info' | 'warning' | 'error'
 
@@ -67,7 +67,8 @@ export class Log {
 
   #line(level: Level, msg: string): string {
     if (this.#format === 'json') return `${JSON.stringify({ level, msg, time: now() })}\n`
-    if (this.#fd === standardError && isatty(standardError)) return `${level.slice(0, 4).toUpperCase()}[0000] ${msg}\n`
+    if (this.#fd === standardError && isTerminal(standardError))
+      return `${level.slice(0, 4).toUpperCase()}[0000] ${msg}\n`
     return `time="${now()}" level=${level} msg=${quoted(msg)}\n`
   }
 }
