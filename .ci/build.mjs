@@ -121,7 +121,7 @@ export async function buildRuntime(esbuild, outdir = engineOutput) {
   }
   const options = { platform: 'node', target: 'node22', format: 'cjs', outExtension: { '.js': '.cjs' } }
   await esbuild.build({ ...shared, ...small, ...options, entryPoints, outdir, plugins: [koffiAddon] })
-  const flags = ['--single-threaded', '--v8-pool-size=0', '--disable-sigusr1']
+  const flags = JSON.parse(readFileSync(join(root, 'engine/kernel/forking-node.json'), 'utf8'))
   execFileSync(process.execPath, [...flags, join(outdir, 'runtime.cjs'), '--code-cache'])
 }
 

@@ -1,5 +1,6 @@
 /** The program that starts the runtime's command line, as a file's bytes: elf(5) around the code of a listing. */
 
+import options from './forking-node.json' with { type: 'json' }
 import { type InitMachine, initListings } from './init-program.table.ts'
 import { codeOf, executableFile } from './init-program.ts'
 import { launcherListings } from './launcher.table.ts'
@@ -12,10 +13,11 @@ export type Launch = {
 }
 
 /**
- * How Node is started for a program that forks: as few threads as it can do with. The first keeps V8 from waiting for
- * them (docs/decisions/0001), the others keep two kinds of them from being made.
+ * How Node is started for a program that forks: as few threads as it can do with. The first option keeps V8 from waiting
+ * for them (docs/decisions/0001), two keep kinds of them from being made; the last lets a short life end before its first
+ * garbage is collected. Code that V8 keeps fits only the same options.
  */
-export const forkingNode = ['node', '--single-threaded', '--v8-pool-size=0', '--disable-sigusr1'] as const
+export const forkingNode: readonly string[] = ['node', ...options]
 
 const headerSize = 16
 

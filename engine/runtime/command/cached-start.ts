@@ -22,9 +22,22 @@ function readCache(): Buffer | undefined {
   }
 }
 
-const cachedData = readCache()
-const text = `(function (require, __dirname) {${readFileSync(program, 'latin1')}\n})`
-const script = new Script(text, { filename: program, ...(cachedData === undefined ? {} : { cachedData }) })
-const run = script.runInThisContext() as (load: unknown, place: string) => void
-if (process.argv[2] === '--code-cache') writeFileSync(cache, script.createCachedData())
-else run(require, directory)
+const compile = (cachedData: Buffer | undefined): Script => {
+  const text = `(function (require, __dirname) {${readFileSync(program, 'latin1')}\n})`
+  return new Script(text, { filename: program, ...(cachedData === undefined ? {} : { cachedData }) })
+}
+
+/** With every function in it, not only those of the first line; V8 compares its options when the code is used. */
+function writeCache(): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8')
+  setFlagsFromString('--no-lazy')
+  const script = compile(undefined)
+  setFlagsFromString('--lazy')
+  writeFileSync(cache, script.createCachedData())
+}
+
+if (process.argv[2] === '--code-cache') writeCache()
+else {
+  const run = compile(readCache()).runInThisContext() as (load: unknown, place: string) => void
+  run(require, directory)
+}
