@@ -54,6 +54,12 @@ const allCapabilities = (...names: string[]) => ({ bounding: names, effective: n
 
 const tmpfs = (destination: string, ...options: string[]) => ({ destination, type: 'tmpfs', source: 'tmpfs', options })
 
+/** What runc does not do of a root's propagation. */
+const runcRoots: Readonly<Record<string, string>> = {
+  shared: 'leaves it private where the root of the machine is',
+  unbindable: 'cannot bind its own root then',
+}
+
 const cases: readonly Case[] = [
   {
     name: 'user, groups, umask',
@@ -257,9 +263,7 @@ const cases: readonly Case[] = [
         linux!.rootfsPropagation = rootfsPropagation
       },
       prints: rootfsPropagation === 'private' ? '-\n' : `${rootfsPropagation}\n`,
-      ...(rootfsPropagation === 'shared'
-        ? { not: { runc: 'leaves it private where the root of the machine is' } }
-        : {}),
+      ...(rootfsPropagation in runcRoots ? { not: { runc: runcRoots[rootfsPropagation]! } } : {}),
     }),
   ),
   {
