@@ -32,6 +32,7 @@ const IFA_ADDRESS = 1
 const IFA_LOCAL = 2
 const IFA_BROADCAST = 4
 const IFA_F_NODAD = 2
+const IFA_F_PERMANENT = 0x80
 
 const RTA_DST = 1
 const RTA_OIF = 4
@@ -165,6 +166,17 @@ export const setLinkOptions = (link: LinkReference, options: LinkOptions): Netli
 /** `ip link set dev INDEX name NAME` */
 export const renameLink = (index: number, name: string): NetlinkRequest =>
   request(RTM_NEWLINK, 0, `rename link ${index} to ${name}`, linkHeader(index), text(IFLA_IFNAME, name))
+
+/** `ip link set dev INDEX netns … name NAME`; the namespace by an open descriptor. */
+export const moveLink = (index: number, namespace: number, name: string): NetlinkRequest =>
+  request(
+    RTM_NEWLINK,
+    0,
+    `move link ${index} as ${name}`,
+    linkHeader(index),
+    u32(IFLA_NET_NS_FD, namespace),
+    text(IFLA_IFNAME, name),
+  )
 
 /** `ip link delete LINK`. Deleting one end of a veth pair deletes the other. */
 export const deleteLink = (link: LinkReference): NetlinkRequest =>
@@ -315,7 +327,15 @@ export function linkIn(body: Buffer): Link {
   }
 }
 
-export type LinkAddress = { index: number; address: Buffer; prefixLength: number }
+export type LinkAddress = {
+  index: number
+  address: Buffer
+  prefixLength: number
+  /** Not one that runs out, as by router advertisements. */
+  permanent: boolean
+  /** Valid beyond the link and the machine: RT_SCOPE_UNIVERSE. */
+  everywhere: boolean
+}
 
 export function addressIn(body: Buffer): LinkAddress {
   const attributes = attributesIn(body.subarray(8))
@@ -323,6 +343,8 @@ export function addressIn(body: Buffer): LinkAddress {
     index: body.readUInt32LE(4),
     address: attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS) ?? Buffer.alloc(0),
     prefixLength: body.readUInt8(1),
+    permanent: (body.readUInt8(2) & IFA_F_PERMANENT) !== 0,
+    everywhere: body.readUInt8(3) === 0,
   }
 }
 

@@ -5,15 +5,17 @@
 import { delegateGroup } from '../cgroup/delegate.ts'
 import { containerDeviceRules } from '../cgroup/device-rules.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
+import { namespacePath, openNamespace } from '../kernel/namespaces.ffi.ts'
 import { borrowDescriptor, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
 import { hostId } from '../spec/id-maps.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { releaseRoot } from './borrowed-tree.ts'
 import { applyOomScore, raiseLimits } from './credentials.ts'
 import { type Conversation, forkInit } from './fork-init.ts'
-import { hasRuntimeHooks, runHooks, runtimeHooks, stateOf } from './hooks.ts'
+import { pausesBeforeRoot, runHooks, runtimeHooks, stateOf } from './hooks.ts'
 import { giveStreams, writeIdMaps } from './id-map.ts'
 import { closeJoined, createdKinds, openJoined } from './namespaces.ts'
+import { moveNetDevices } from './net-devices.ts'
 import { prepareMounts } from './prepare-mounts.ts'
 import type { CreateRequest } from './request.ts'
 import { type ListenerOwner, passListener } from './seccomp-listener.ts'
@@ -98,14 +100,23 @@ function completeCreation(process: Conversation, request: CreateRequest, mapsWan
     applyOomScore(spec.process!, process.pid)
     send(process.sync, { type: 'maps-written' })
   }
-  if (hasRuntimeHooks(spec.hooks)) {
+  if (pausesBeforeRoot(spec)) {
     expectMessage(hear(process, request), 'root-made')
+    takeNetDevices(spec, process.pid)
     const state = { ...stateOf(request), status: 'creating' as const, pid: process.pid }
     for (const kind of runtimeHooks) runHooks(kind, spec.hooks, state, { directory: request.bundle })
     send(process.sync, { type: 'hooks-done' })
   }
   const created = expectMessage(hear(process, request), 'created')
   return createdProcess(process, created, { ...request, status: 'creating' })
+}
+
+function takeNetDevices({ linux }: OciSpec, pid: number): void {
+  const devices = linux?.netDevices ?? {}
+  if (Object.keys(devices).length === 0) return
+  using cleanup = new DisposableStack()
+  const namespace = cleanup.adopt(openNamespace(pid, 'network'), close)
+  moveNetDevices(devices, namespace, namespacePath(pid, 'network'))
 }
 
 /** The child's next message; warnings on the way are passed on. */

@@ -20,7 +20,7 @@ import {
 import { clone, cloneFlags, execve, exit, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
 import { resetSignals } from '../kernel/signals.ffi.ts'
 import { describeSignal, signalNumbers } from '../kernel/signals.table.ts'
-import type { OciHook, OciHooks } from '../spec/oci.ts'
+import type { OciHook, OciHooks, OciSpec } from '../spec/oci.ts'
 import type { CreateRequest } from './request.ts'
 
 export type HookKind = keyof OciHooks
@@ -51,8 +51,9 @@ export const stateOf = ({
 /** Those that run in the runtime's namespaces before the container's root is entered; the first is the old name. */
 export const runtimeHooks = ['prestart', 'createRuntime'] as const
 
-export const hasRuntimeHooks = (hooks: OciHooks | undefined): boolean =>
-  runtimeHooks.some((kind) => (hooks?.[kind] ?? []).length > 0)
+/** Whether the parent has something to do for the container while its child waits before its root. */
+export const pausesBeforeRoot = ({ hooks, linux }: OciSpec): boolean =>
+  runtimeHooks.some((kind) => (hooks?.[kind] ?? []).length > 0) || Object.keys(linux?.netDevices ?? {}).length > 0
 
 export type HookPlace = {
   /** Working directory of the hooks; absent: that of the caller. */

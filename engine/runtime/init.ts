@@ -8,7 +8,7 @@ import { setDomainname, setHostname, unshare } from '../kernel/namespaces.ffi.ts
 import { currentPid, exit, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType } from '../spec/oci.ts'
 import { maskPaths, protectPaths } from './hardening.ts'
-import { hasRuntimeHooks, runHooks, stateOf } from './hooks.ts'
+import { pausesBeforeRoot, runHooks, stateOf } from './hooks.ts'
 import { procPath } from './in-root.ts'
 import { hasNamespace, type Joined, joinAll } from './namespaces.ts'
 import { type ProcessContext, runToProgram, type Step, takeTerminal } from './process-steps.ts'
@@ -89,7 +89,7 @@ function beKnown({ plan, sync }: InitContext): void {
 /** Those of the runtime's namespaces run in the parent, those of the container's here; both before the root is entered. */
 function runCreationHooks({ plan, sync, root }: InitContext): void {
   const { hooks } = plan.request.spec
-  if (hasRuntimeHooks(hooks)) {
+  if (pausesBeforeRoot(plan.request.spec)) {
     send(sync, { type: 'root-made' })
     if (receive<ParentMessage>(sync)?.type !== 'hooks-done') exit(1)
   }

@@ -101,10 +101,7 @@ const specRules: readonly Rule<OciSpec>[] = [
   ['linux.gidMappings', (spec) => mappingsComplaint(spec, spec.linux?.gidMappings)],
   ['linux.sysctl', sysctlComplaint],
   ['linux.devices', ({ linux }) => deviceComplaint(linux?.devices)],
-  [
-    'linux.netDevices',
-    ({ linux }) => when(Object.keys(linux?.netDevices ?? {}).length > 0, 'moving network devices is not supported'),
-  ],
+  ['linux.netDevices', netDeviceComplaint],
   ['linux.personality.flags', ({ linux }) => when((linux?.personality?.flags ?? []).length > 0, 'no flag is known')],
   ['linux.memoryPolicy.nodes', ({ linux }) => listComplaint(linux?.memoryPolicy?.nodes)],
   [
@@ -143,6 +140,18 @@ function sysctlComplaint(spec: OciSpec): string | undefined {
     if (/^kernel[./]domainname$/.test(name) && isSet(spec.domainname)) return `${name} conflicts with domainname`
   }
   return undefined
+}
+
+/** netdevice(7): at most 15 bytes, no blank, no `/` and no `:`. A `%` would be a pattern to the kernel. */
+const deviceName = /^(?!\.{1,2}$)[^\s/:%]{1,15}$/
+
+function netDeviceComplaint(spec: OciSpec): string | undefined {
+  const devices = Object.entries(spec.linux?.netDevices ?? {})
+  if (devices.length > 0 && !hasNamespace(spec, 'network')) return 'needs a network namespace'
+  const wanted = devices.map(([name, { name: other = '' }]) => (other === '' ? name : other))
+  const bad = [...devices.map(([name]) => name), ...wanted].find((name) => !deviceName.test(name))
+  if (bad !== undefined) return `${JSON.stringify(bad)} is no name of a device`
+  return when(hasTwins(wanted), 'give one name twice')
 }
 
 const deviceComplaint = (devices: NonNullable<OciSpec['linux']>['devices'] = []): string | undefined => {

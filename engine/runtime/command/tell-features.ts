@@ -32,6 +32,7 @@ export function featuresVerb(): number {
       apparmor: { enabled: true },
       selinux: { enabled: true },
       intelRdt: { enabled: false },
+      netDevices: { enabled: true },
       mountExtensions: { idmap: { enabled: true } },
     },
     annotations: {
