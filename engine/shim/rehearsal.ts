@@ -4,13 +4,17 @@
  */
 import { closeSync, mkdirSync, writeFileSync } from 'node:fs'
 import type { CgroupHost } from '../cgroup/cgroup.ts'
+import { close } from '../kernel/descriptors.ffi.ts'
+import { lastCapability } from '../kernel/identity.ffi.ts'
 import { mount, mountFlags as ms } from '../kernel/mount.ffi.ts'
 import { openNamespace, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
+import { socketPair } from '../kernel/unix-socket.ffi.ts'
 import { withHome } from '../runtime/credentials.ts'
 import { findExecutable } from '../runtime/executable.ts'
 import { maskPaths, protectPaths } from '../runtime/hardening.ts'
 import type { CreateRequest } from '../runtime/request.ts'
 import { enterRoot, makeRoot } from '../runtime/rootfs.ts'
+import { type ChildMessage, expectMessage, type ParentMessage, receive, send } from '../runtime/sync.ts'
 import { validate } from '../runtime/validate.ts'
 import { defaults } from '../spec/defaults.ts'
 import type { OciSpec } from '../spec/oci.ts'
@@ -72,6 +76,23 @@ function talk(): void {
   }
 }
 
+/** What is the same for all who are forked later is asked once, here; and the words of parent and child are exchanged. */
+function introduce(): void {
+  lastCapability()
+  const [ours, theirs] = socketPair()
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      send(theirs, { type: 'created', steps: [['a step', round + 0.5]] })
+      expectMessage(receive<ChildMessage>(ours), 'created')
+      send(ours, { type: 'start' })
+      receive<ParentMessage>(theirs)
+    }
+  } finally {
+    close(ours)
+    close(theirs)
+  }
+}
+
 /** Enough for V8 to have seen the types; far from enough for it to optimize for this one line. */
 const rounds = 20
 
@@ -91,6 +112,7 @@ export function rehearse(cgroups: CgroupHost): void {
     })
     walk(cgroups)
     talk()
+    introduce()
   } catch {
     // Said above: nothing depends on it.
   }
