@@ -13,6 +13,8 @@ export type PeerOptions = {
   daemon: readonly string[]
   /** Comes with each container's HostConfig. */
   hostConfig: object
+  /** What it wants to hear before it pulls without TLS, added to the request. */
+  plainPull?: string
   /** After the daemon has ended. */
   erase?: () => void
 }
@@ -117,6 +119,11 @@ export class ApiPeer implements AsyncDisposable {
     await this.call('DELETE', `/v1.41/containers/${id}?force=1&v=1`)
   }
 
+  async pull(name: string, tag: string): Promise<void> {
+    const query = `fromImage=${name}&tag=${tag}${this.#options.plainPull ?? ''}`
+    await this.call('POST', `/v1.41/images/create?${query}`)
+  }
+
   /** From nothing to nothing. */
   async run(command: readonly string[], network: string): Promise<void> {
     const id = await this.create(command, network)
@@ -161,11 +168,11 @@ export class ApiPeer implements AsyncDisposable {
 
 /** A stream of documents, one a line, fails where one of them is an error. */
 function parsed(text: string): unknown {
+  const error = text.split('\n').find((line) => line.startsWith('{"error'))
+  if (error !== undefined) throw new Error(error.slice(0, 300))
   try {
     return JSON.parse(text)
   } catch {
-    const error = text.split('\n').find((line) => line.includes('"error"'))
-    if (error !== undefined) throw new Error(error.slice(0, 300))
     return text
   }
 }

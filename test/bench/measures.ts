@@ -78,7 +78,7 @@ async function pull(peer: ApiPeer, rounds: number): Promise<number[]> {
   using _registry = await registryAt(peer.place)
   const { name, tag } = pullReference
   return await each(rounds, async () => {
-    const took = await timed(() => peer.call('POST', `/v1.41/images/create?fromImage=${name}&tag=${tag}`))
+    const took = await timed(() => peer.pull(name, tag))
     await peer.call('DELETE', `/v1.41/images/${name}:${tag}`)
     return took
   })

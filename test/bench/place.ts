@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -102,7 +102,9 @@ export class Place implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const groups = readdirSync(controllers).map((controller) => join(controllers, controller, this.cgroup))
+    const groups = readdirSync(controllers)
+      .filter(isMounted)
+      .map((controller) => join(controllers, controller, this.cgroup))
     for (let attempt = 0; attempt < 50; attempt += 1) {
       const left = [...this.processes(), ...groups.flatMap(processesOfGroup)]
       for (const pid of left) killProcess(pid)
@@ -110,6 +112,7 @@ export class Place implements AsyncDisposable {
       await sleep(20)
     }
     for (const group of groups) removeGroup(group)
+    removeFalseGroups(this.cgroup)
     this.#holder.kill('SIGKILL')
     await sleep(50)
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 })
@@ -150,6 +153,25 @@ function processesOfGroup(group: string): number[] {
     return [...own, ...below.flatMap(({ name }) => processesOfGroup(join(group, name)))]
   } catch {
     return []
+  }
+}
+
+const isMounted = (controller: string): boolean => existsSync(join(controllers, controller, 'cgroup.procs'))
+
+/**
+ * podman makes directories also for controllers that this machine has not mounted: they are no groups, and the numbers
+ * in their files are of processes long gone.
+ */
+function removeFalseGroups(name: string): void {
+  for (const controller of readdirSync(controllers)) {
+    if (isMounted(controller)) continue
+    const directory = join(controllers, controller)
+    try {
+      rmSync(join(directory, name), { recursive: true, force: true })
+      rmdirSync(directory)
+    } catch {
+      // Another one's are in it.
+    }
   }
 }
 
