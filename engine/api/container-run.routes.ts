@@ -25,34 +25,21 @@ const start = route({
   },
 })
 
-const ending = z.object({ t: integer, signal: word })
-
-const endingOptions = ({ t, signal }: z.output<typeof ending>): { timeout?: number; signal?: string } => ({
-  ...(t === undefined ? {} : { timeout: t }),
-  ...(signal === '' ? {} : { signal }),
-})
-
-const stop = route({
-  method: 'POST',
-  path: '/containers/{id}/stop',
-  params: byId,
-  query: ending,
-  handle: async (engine, { params, query }) => {
-    await engine.containers.stop(params.id, endingOptions(query))
-    return empty(204)
-  },
-})
-
-const restart = route({
-  method: 'POST',
-  path: '/containers/{id}/restart',
-  params: byId,
-  query: ending,
-  handle: async (engine, { params, query }) => {
-    await engine.containers.restart(params.id, endingOptions(query))
-    return empty(204)
-  },
-})
+/** `stop` and `restart`: how the process ends. */
+const ending = (verb: 'stop' | 'restart') =>
+  route({
+    method: 'POST',
+    path: `/containers/{id}/${verb}`,
+    params: byId,
+    query: z.object({ t: integer, signal: word }),
+    handle: async (engine, { params, query: { t, signal } }) => {
+      await engine.containers[verb](params.id, {
+        ...(t === undefined ? {} : { timeout: t }),
+        ...(signal === '' ? {} : { signal }),
+      })
+      return empty(204)
+    },
+  })
 
 const kill = route({
   method: 'POST',
@@ -108,4 +95,4 @@ const wait = route({
   },
 })
 
-export const containerRunRoutes = [start, stop, restart, kill, pause, unpause, wait]
+export const containerRunRoutes = [start, ending('stop'), ending('restart'), kill, pause, unpause, wait]
