@@ -7,6 +7,7 @@ import { addExecCommand } from './exec.ts'
 import { addGroups } from './groups.ts'
 import { addImageVerbs } from './image-verbs.ts'
 import { addInspectCommands } from './inspect.ts'
+import { addHistory, addLayerVerbs } from './layer-verbs.ts'
 import { addImages, addPs } from './lists.ts'
 import { addNetworkVerbs } from './network-verbs.ts'
 import { addRunCommands } from './run.ts'
@@ -38,6 +39,8 @@ export function addClientCommands(program: Command, fallbackSocket: string): voi
     addContainerVerbs,
     addImageVerbs,
     addInspectCommands,
+    addLayerVerbs,
+    addHistory,
     addNetworkVerbs,
     addVolumeVerbs,
     addGroups,

@@ -15,8 +15,11 @@ export type Row = { Type: string; TotalCount: string; Active: string; Size: stri
 const sum = <Item>(items: readonly Item[], of: (item: Item) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 
-const withShare = (bytes: number, total: number): string =>
-  total > 0 ? `${humanSize(bytes)} (${Math.floor((bytes * 100) / total)}%)` : humanSize(bytes)
+/** As the sums are shown: with four digits. */
+const total = (bytes: number): string => humanSize(bytes, 4)
+
+const withShare = (bytes: number, of: number): string =>
+  of > 0 ? `${total(bytes)} (${Math.floor((bytes * 100) / of)}%)` : total(bytes)
 
 /** A layer that an unused image shares with a used one is not to be had back. */
 function imagesRow({ Images, LayersSize }: DiskUsage): Row {
@@ -27,7 +30,7 @@ function imagesRow({ Images, LayersSize }: DiskUsage): Row {
     Type: 'Images',
     TotalCount: String(Images.length),
     Active: String(used.length),
-    Size: humanSize(LayersSize),
+    Size: total(LayersSize),
     Reclaimable: withShare(LayersSize - kept, LayersSize),
   }
 }
@@ -44,7 +47,7 @@ function containersRow({ Containers }: DiskUsage): Row {
     Type: 'Containers',
     TotalCount: String(Containers.length),
     Active: String(Containers.filter(isActive).length),
-    Size: humanSize(size),
+    Size: total(size),
     Reclaimable: withShare(idle, size),
   }
 }
@@ -57,7 +60,7 @@ function volumesRow({ Volumes }: DiskUsage): Row {
     Type: 'Local Volumes',
     TotalCount: String(Volumes.length),
     Active: String(Volumes.length - unused.length),
-    Size: humanSize(size),
+    Size: total(size),
     Reclaimable: withShare(sum(unused, sizeOf), size),
   }
 }
@@ -80,7 +83,7 @@ const summaryColumns: readonly Column<Row>[] = [
   { name: 'Reclaimable', head: 'RECLAIMABLE', text: ({ Reclaimable }) => Reclaimable },
 ]
 
-const known = (bytes: number): string => (bytes === -1 ? 'N/A' : humanSize(bytes))
+const known = (bytes: number): string => (bytes === -1 ? 'N/A' : total(bytes))
 
 const imageShares: readonly Column<ImageRow>[] = [
   { name: 'Shared', head: 'SHARED SIZE', text: ({ image }) => known(image.SharedSize) },

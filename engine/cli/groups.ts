@@ -6,6 +6,7 @@ import { addDiskUsage } from './disk-usage.ts'
 import { addExecCommand } from './exec.ts'
 import { addImageVerbs } from './image-verbs.ts'
 import { addEvents, addInfo, inspectKind } from './inspect.ts'
+import { addHistory, addLayerVerbs } from './layer-verbs.ts'
 import { addImages, addPs } from './lists.ts'
 import { addPrune, addSystemPrune } from './prune.ts'
 import { addRunCommands } from './run.ts'
@@ -16,6 +17,7 @@ function addContainers(program: Command, client: () => ApiClient): void {
   addExecCommand(group, client)
   addPs(group.command('ls').aliases(['list', 'ps']), client)
   addContainerVerbs(group, client)
+  addLayerVerbs(group, client)
   inspectKind(group, client, 'container').option('-s, --size', 'with sizes')
   addPrune(group, client, 'containers')
 }
@@ -24,6 +26,7 @@ function addImageGroup(program: Command, client: () => ApiClient): void {
   const group = program.command('image').description('The verbs of images')
   addImages(group.command('ls').alias('list'), client)
   addImageVerbs(group, client, 'rm')
+  addHistory(group, client)
   inspectKind(group, client, 'image')
   addPrune(group, client, 'images')
 }

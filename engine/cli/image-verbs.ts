@@ -8,7 +8,7 @@ import { flagParsers } from './flag-parsers.ts'
 import { awaitProgress, showProgress } from './pull-progress.ts'
 
 /** The tag after the last slash; a digest has its own place. */
-function splitReference(reference: string): { repository: string; tag: string } {
+export function splitReference(reference: string): { repository: string; tag: string } {
   const at = reference.indexOf('@')
   if (at !== -1) return { repository: reference.slice(0, at), tag: reference.slice(at + 1) }
   const colon = reference.lastIndexOf(':')

@@ -23,7 +23,7 @@ export function filtersOf(flags: readonly string[]): string | undefined {
   return flags.length === 0 ? undefined : JSON.stringify(filters)
 }
 
-const ago = (seconds: number): string => `${humanDuration(Date.now() / 1000 - seconds)} ago`
+export const ago = (seconds: number): string => `${humanDuration(Date.now() / 1000 - seconds)} ago`
 
 function portText({ IP = '', PrivatePort, PublicPort, Type }: Port): string {
   if (PublicPort === undefined) return `${PrivatePort}/${Type}`
@@ -35,7 +35,7 @@ export const labelText = (labels: Record<string, string> | null): string =>
     .map(([key, value]) => `${key}=${value}`)
     .join(',')
 
-const localTime = (seconds: number): string => {
+export const localTime = (seconds: number): string => {
   const date = new Date(seconds * 1000 - new Date(seconds * 1000).getTimezoneOffset() * 60_000)
   const minutes = -new Date(seconds * 1000).getTimezoneOffset()
   const zone = `${minutes < 0 ? '-' : '+'}${String(Math.floor(Math.abs(minutes) / 60)).padStart(2, '0')}${String(Math.abs(minutes) % 60).padStart(2, '0')}`

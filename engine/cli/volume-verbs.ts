@@ -18,7 +18,7 @@ export const volumeColumns: readonly Column<Volume>[] = [
   { name: 'Mountpoint', head: 'MOUNTPOINT', text: ({ Mountpoint }) => Mountpoint },
   { name: 'Labels', head: 'LABELS', text: ({ Labels }) => labelText(Labels) },
   { name: 'Links', head: 'LINKS', text: ({ UsageData }) => (UsageData ? String(UsageData.RefCount) : 'N/A') },
-  { name: 'Size', head: 'SIZE', text: ({ UsageData }) => (UsageData ? humanSize(UsageData.Size) : 'N/A') },
+  { name: 'Size', head: 'SIZE', text: ({ UsageData }) => (UsageData ? humanSize(UsageData.Size, 4) : 'N/A') },
 ]
 
 async function list(client: ApiClient, flags: ListFlags & { filter: string[] }): Promise<string> {

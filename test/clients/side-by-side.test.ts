@@ -81,20 +81,14 @@ describe('drydock beside docker', { skip: noDocker || noPacketFilter }, () => {
     await ours('create', '--name', 'raft', '--network', 'none', 'host', 'true')
     while (!(await ours('ps')).includes('(healthy)')) await sleep(50)
     for (const words of [
-      ['ps'],
       ['ps', '-a'],
-      ['ps', '-aq', '--no-trunc'],
       ['ps', '-a', '--format', '{{.Names}}\t{{.State}}\t{{.Networks}}\t{{.Mounts}}'],
       ['ps', '--filter', 'health=healthy', '--format', 'table {{.Names}}\t{{.Status}}'],
-      ['container', 'ls', '-a', '--format', '{{.ID}}'],
       ['images'],
-      ['image', 'ls', '-q'],
       ['network', 'ls'],
-      ['network', 'ls', '-q', '--filter', 'driver=bridge'],
       ['network', 'ls', '--format', '{{.Name}} {{.Internal}} {{.Labels}}'],
       ['network', 'inspect', 'sea', '--format', '{{(index .IPAM.Config 0).Subnet}} {{.Internal}}'],
       ['volume', 'ls'],
-      ['volume', 'ls', '-q'],
       ['volume', 'inspect', 'hold', '-f', '{{.Name}} {{.Driver}}'],
       ['inspect', 'ship', '-f', '{{.State.Status}} {{.State.Health.Status}}'],
       ['port', 'ship'],
@@ -102,7 +96,6 @@ describe('drydock beside docker', { skip: noDocker || noPacketFilter }, () => {
       ['system', 'df'],
       ['system', 'df', '-v'],
       ['system', 'df', '--format', '{{.Type}}: {{.TotalCount}}'],
-      ['logs', 'ship'],
       ['inspect', 'nothing-of-this-name'],
     ])
       await same(...words)
@@ -138,6 +131,22 @@ describe('drydock beside docker', { skip: noDocker || noPacketFilter }, () => {
     )
     await ours('rm', '-f', 'ship')
     assert.equal(await ours('volume', 'rm', 'hold'), 'hold\n')
+  })
+
+  test('layers: diff, commit, history, export', async () => {
+    await ours('run', '--name', 'wrote', '--network', 'none', 'host', 'sh', '-c', 'echo x > /srv/made')
+    await same('diff', 'wrote')
+    const id = await ours('commit', '-m', 'for keeps', '-c', 'CMD ["cat", "/srv/made"]', 'wrote', 'kept:1')
+    assert.match(id, /^sha256:[0-9a-f]{64}\n$/)
+    for (const words of [
+      ['history', 'kept:1'],
+      ['history', '-q', 'kept:1'],
+      ['image', 'history', '--no-trunc', 'kept:1'],
+    ])
+      await same(...words)
+    assert.equal(await ours('run', '--rm', '--network', 'none', 'kept:1'), 'x\n')
+    await ours('rm', 'wrote')
+    await ours('image', 'rm', 'kept:1')
   })
 
   test('words as docker takes them, and refuses them', async () => {
