@@ -6,9 +6,9 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ping } from './engine-api.mjs'
@@ -99,11 +99,32 @@ async function openEditor(socket) {
     if (error.code !== 'ENOENT') throw error
   }
   symlinkSync(root, link)
+  const dataDirectory = join(home, 'data')
+  giveSettings(dataDirectory)
   const secret = randomBytes(16).toString('hex')
-  const server = await startServer({ dataDirectory: join(home, 'data'), extensionsDirectory, secret })
+  // Whoever started this has run the folder's code already: it is not asked whether it is to be trusted.
+  const args = ['--disable-workspace-trust']
+  const server = await startServer({ dataDirectory, extensionsDirectory, secret, args })
   const query = new URLSearchParams({ tkn: secret, folder: userFolder })
-  console.log(`VS Code, with the extension, for your browser:\n\n  ${server.address}/?${query}\n`)
+  console.log(
+    `VS Code, for your browser; Drydock is the ship in the bar on the left:\n\n  ${server.address}/?${query}\n`,
+  )
   return () => stopServer(server.child)
+}
+
+/** Of the editor in the browser: the folder and the extension, and nothing in front of them. What a user changed stays. */
+function giveSettings(dataDirectory) {
+  const file = join(dataDirectory, 'data', 'Machine', 'settings.json')
+  if (existsSync(file)) return
+  const settings = {
+    'workbench.startupEditor': 'none',
+    'workbench.secondarySideBar.defaultVisibility': 'hidden',
+    'chat.disableAIFeatures': true,
+    'telemetry.telemetryLevel': 'off',
+    'window.autoDetectColorScheme': true,
+  }
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(settings, null, 2)}\n`)
 }
 
 const interrupted = () =>
