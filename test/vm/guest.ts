@@ -151,7 +151,9 @@ export function guest(built: Tools): Guest {
     extractBoot(archive, directory)
     const [program = '', ...words] = built.program('usr/sbin/mke2fs')
     const format = ['-q', '-t', 'ext4', '-m', '0', '-O', '^has_journal,^metadata_csum', '-d', archive]
-    quietly(program, [...words, ...format, join(directory, 'disk'), '8G'])
+    // Names in the archive are UTF-8, which the C locale cannot read.
+    const env = { ...process.env, LC_ALL: 'C.UTF-8' }
+    quietly(program, [...words, ...format, join(directory, 'disk'), '8G'], { env })
     rmSync(archive)
   })
   return { disk: join(place, 'disk'), kernel: join(place, 'kernel'), initrd: join(place, 'initrd') }

@@ -6,6 +6,7 @@
  *   npm run test:vm -- [--bed uml|qemu] [--mode plain|nested|systemd] [--minutes N] [FILE …]
  *   npm run test:vm -- --bed qemu --command 'uname -a'
  */
+import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -96,6 +97,8 @@ const usual: Record<string, Mode[]> = { uml: ['plain', 'nested'], qemu: ['plain'
 async function main(): Promise<void> {
   const { runs, bed, script, minutes } = chosen()
   assertDebian()
+  // What `drydock setup` installs.
+  execFileSync(process.execPath, ['.ci/build.mjs'], { cwd: project, stdio: 'inherit' })
   const built = tools()
   const disk = guest(built)
   const beds = [...(bed === 'qemu' ? [] : [uml(umlKernel(), disk)]), ...(bed === 'uml' ? [] : [qemu(built, disk)])]
