@@ -11,7 +11,7 @@ import { imageSummary } from './image-view.ts'
 import { words } from './query.schema.ts'
 import { route } from './route.ts'
 import { infoView, versionView } from './system-view.ts'
-import { usersOf, volumeView } from './volumes.routes.ts'
+import { volumeView } from './volumes.routes.ts'
 
 /** Clients negotiate by these. */
 const pingHeaders = {
@@ -48,7 +48,10 @@ async function diskUsage(engine: Engine, wanted: readonly string[]): Promise<Dis
   }
   const measured = async (volume: ReturnType<Engine['volumes']['get']>) => ({
     ...volumeView(volume),
-    UsageData: { Size: await engine.volumes.usage(volume.name), RefCount: usersOf(engine, volume.name).length },
+    UsageData: {
+      Size: await engine.volumes.usage(volume.name),
+      RefCount: engine.containers.volumeUsers(volume.name).length,
+    },
   })
   const usersOfImage = (id: string): number => containers.filter(({ imageId }) => imageId === id).length
   return {

@@ -24,13 +24,6 @@ export const volumeView = (volume: Volume): WireVolume => ({
   Scope: 'local',
 })
 
-/** Ids of the containers that mount a volume, stopped ones included. */
-export const usersOf = (engine: Engine, name: string): string[] =>
-  engine.containers
-    .list()
-    .filter(({ mounts }) => mounts.some((mount) => mount.Type === 'volume' && mount.Name === name))
-    .map(({ id }) => id)
-
 function selected(engine: Engine, wanted: Filters): Volume[] {
   wanted.only('dangling', 'driver', 'label', 'name')
   const dangling = wanted.boolean('dangling')
@@ -40,7 +33,7 @@ function selected(engine: Engine, wanted: Filters): Volume[] {
       (volume) =>
         wanted.any('driver', (driver) => driver === volume.driver) &&
         wanted.pattern('name', [volume.name]) &&
-        (dangling === undefined || dangling === (usersOf(engine, volume.name).length === 0)) &&
+        (dangling === undefined || dangling === (engine.containers.volumeUsers(volume.name).length === 0)) &&
         wanted.labels(volume.labels),
     )
 }
@@ -85,7 +78,7 @@ const remove = route({
   params: byName,
   query: z.object({ force: flag }),
   handle: async (engine, { params, query }) => {
-    await engine.volumes.remove(params.name, { force: query.force, usedBy: usersOf(engine, params.name) })
+    await engine.volumes.remove(params.name, { force: query.force, usedBy: engine.containers.volumeUsers(params.name) })
     announce(engine, 'destroy', params.name)
     return empty(204)
   },
@@ -103,7 +96,7 @@ export const unusedVolumes = (engine: Engine, wanted: Filters, byDefault = false
       (volume) =>
         (all || Object.hasOwn(volume.labels, anonymousLabel)) &&
         wanted.labels(volume.labels) &&
-        usersOf(engine, volume.name).length === 0,
+        engine.containers.volumeUsers(volume.name).length === 0,
     )
 }
 
@@ -113,7 +106,7 @@ async function pruneVolumes(engine: Engine, unused: readonly Volume[]): Promise<
   for (const { name } of unused)
     try {
       const size = await engine.volumes.usage(name)
-      await engine.volumes.remove(name, { force: false, usedBy: usersOf(engine, name) })
+      await engine.volumes.remove(name, { force: false, usedBy: engine.containers.volumeUsers(name) })
       announce(engine, 'destroy', name)
       deleted.push(name)
       bytes += size

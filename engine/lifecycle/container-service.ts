@@ -39,6 +39,7 @@ import { sample } from './stats.ts'
 import { type StopOptions, stop } from './stop.ts'
 import { top } from './top.ts'
 import { update } from './update.ts'
+import { usersOfVolume } from './volume-use.ts'
 import { wait } from './wait.ts'
 
 export class ContainerService implements Containers {
@@ -146,6 +147,10 @@ export class ContainerService implements Containers {
 
   changes(reference: string): Promise<{ Path: string; Kind: 0 | 1 | 2 }[]> {
     return changes(this.#engine, reference)
+  }
+
+  volumeUsers(name: string): string[] {
+    return usersOfVolume(this.#engine, name)
   }
 
   exportRoot(reference: string): Promise<Readable> {

@@ -128,6 +128,8 @@ export type Containers = {
     archive: Readable,
     options: { noOverwriteDirNonDir: boolean; copyUidGid: boolean },
   ): Promise<void>
+  /** Ids of the containers that mount a volume, in any state or just being made; wire fact 158. */
+  volumeUsers(name: string): string[]
   /** Sizes for `ps -s`: bytes written, bytes in all. */
   size(reference: string): Promise<{ sizeRw: number; sizeRootFs: number }>
   prune(options: {

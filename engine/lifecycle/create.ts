@@ -24,6 +24,7 @@ import { checkSources, makeMountPoint, mountedImage, type NamedRequest, nameVolu
 import { mountRequests } from './mount-request.ts'
 import { containerName, generateName } from './names.ts'
 import { checkUserNamespace } from './user-namespace.ts'
+import { claimVolumes } from './volume-use.ts'
 
 type Plan = {
   id: string
@@ -138,6 +139,11 @@ async function make(engine: Engine, plan: Plan, name: string): Promise<Container
   await using undo = new AsyncDisposableStack()
   undo.defer(() => rmSync(directory, { recursive: true, force: true }))
   mkdirSync(directory, { recursive: true, mode: 0o710 })
+  using _volumes = claimVolumes(
+    engine,
+    id,
+    plan.mounts.flatMap(({ name }) => name ?? []),
+  )
   const anonymous = plan.mounts.filter((mount) => mount.anonymous).map((mount) => mount.name as string)
   if (anonymous.length > 0) writeLeftovers(engine, id, anonymous)
   undo.defer(() => engine.snapshotter.remove(id))

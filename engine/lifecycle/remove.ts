@@ -9,6 +9,7 @@ import { writeLeftovers } from './leftovers.ts'
 import { disconnectNetworks } from './network-setup.ts'
 import { isRunning } from './state-table.ts'
 import { callOffStart, giveUpRestart, killProcess } from './stop.ts'
+import { usersOfVolume } from './volume-use.ts'
 
 export async function remove(
   engine: Engine,
@@ -75,7 +76,7 @@ export async function removeLeftovers(engine: Engine, id: string, volumes: reado
   await attempt(engine, `removing the snapshot of ${id}`, () => engine.snapshotter.remove(id))
   for (const name of volumes)
     await attempt(engine, `removing volume ${name}`, async () => {
-      await engine.volumes.remove(name, { force: true, usedBy: usedBy(engine, name) })
+      await engine.volumes.remove(name, { force: true, usedBy: usersOfVolume(engine, name) })
       engine.events.emit('volume', 'destroy', name, { driver: 'local' })
     })
   await attempt(engine, `removing the bundle of ${id}`, () =>
@@ -86,9 +87,3 @@ export async function removeLeftovers(engine: Engine, id: string, volumes: reado
     rm(stateDirectory(engine, id), { recursive: true, force: true }),
   )
 }
-
-const usedBy = (engine: Engine, volume: string): string[] =>
-  engine.table
-    .list()
-    .filter(({ mounts }) => mounts.some((mount) => mount.Name === volume))
-    .map(({ id }) => id)

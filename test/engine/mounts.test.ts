@@ -162,6 +162,21 @@ describe('mounts', { skip: noEngine }, () => {
     assert.equal((await engine.call('DELETE', '/volumes/hold')).status, 204)
   })
 
+  test('a volume of a container that is being made cannot be removed', async () => {
+    let made = false
+    const making = create('slow', 'true', { Binds: ['racing:/usr/share/zoneinfo'] }).finally(() => {
+      made = true
+    })
+    const statuses = new Set<number>()
+    while (!made) statuses.add((await engine.call('DELETE', '/volumes/racing')).status)
+    assert.equal((await making).status, 201)
+    assert.deepEqual(statuses.has(204), false, 'it was removed')
+    assert.ok(statuses.has(409), 'it was in use')
+    assert.equal((await engine.call('GET', '/volumes/racing')).status, 200)
+    await remove('slow')
+    assert.equal((await engine.call('DELETE', '/volumes/racing')).status, 204)
+  })
+
   test('copy-up once, unless nocopy; anonymous ones go by prune, named ones by all', async () => {
     await run('copied', 'ls /etc/passwd', { Binds: ['first:/etc/ssl', 'second:/etc/alternatives:nocopy'] })
     const of = async (name: string): Promise<string> =>
