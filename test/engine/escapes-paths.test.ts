@@ -156,7 +156,7 @@ describe('ways out through paths', { skip: noEngine || noClient }, () => {
     const imported = await engine.call('POST', '/images/create?fromSrc=-&repo=fakeproc', { raw: link })
     assert.equal(imported.status, 200, imported.text)
     const { error } = await run('fakeproc', '/x')
-    assert.match(error, /"\/proc" is a symbolic link in the container's root/)
+    assert.match(error, /"\/proc" .*is a symbolic link in the container's root/)
     await remove('fake')
     await engine.call('DELETE', '/volumes/proc')
   })
