@@ -80,6 +80,7 @@ function warnings(engine: Engine): string[] {
       found.push(`WARNING: No ${controller} limits: the kernel offers no ${controller} cgroup controller here`)
   if (readText('/proc/sys/net/ipv4/ip_forward').trim() !== '1')
     found.push('WARNING: IPv4 forwarding is disabled: containers reach nothing beyond this machine')
+  for (const obstacle of engine.networks.obstacles()) found.push(`WARNING: ${obstacle}`)
   if (engine.supervisors.mode === 'process')
     found.push('WARNING: Supervisors cannot be forked here: each container costs a Node process of its own')
   if (loadedProfiles()?.has(defaultProfile) === false)

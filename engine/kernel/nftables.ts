@@ -24,6 +24,7 @@ const messageTypes = {
   NFT_MSG_GETTABLE: 1,
   NFT_MSG_DELTABLE: 2,
   NFT_MSG_NEWCHAIN: 3,
+  NFT_MSG_GETCHAIN: 4,
   NFT_MSG_NEWRULE: 6,
   NFT_MSG_NEWSET: 9,
   NFT_MSG_NEWSETELEM: 12,
@@ -71,6 +72,22 @@ export const deleteTable = (name: string): NetlinkRequest =>
 /** Throws ENOENT from NetlinkSocket.change when there is no such table. */
 export const probeTable = (name: string): NetlinkRequest =>
   request('NFT_MSG_GETTABLE', 0, `look for table ${name}`, text(1, name))
+
+const iptablesFamilies = { ip: 2, ip6: 10 } as const
+
+/** For NetlinkSocket.ask: a chain that iptables(8) or ip6tables(8) has; ENOENT when there is none. */
+export const queryIptablesChain = (family: keyof typeof iptablesFamilies, chain: string): NetlinkRequest => ({
+  ...request('NFT_MSG_GETCHAIN', 0, `look for chain ${chain} of ${family}tables`),
+  body: Buffer.concat([header(iptablesFamilies[family]), text(1, 'filter'), text(3, chain)]),
+})
+
+const NF_DROP = 0
+
+/** Whether the chain in the answer drops what none of its rules has decided. */
+export function dropsByPolicy(body: Buffer): boolean {
+  const policy = attributesIn(body.subarray(4)).get(5)
+  return policy !== undefined && policy.readUInt32BE(0) === NF_DROP
+}
 
 /** NFT_MSG_DELTABLE, DELCHAIN, DELRULE, DELSET and DELSETELEM. */
 const deletions = new Set([2, 5, 8, 11, 14].map((type) => (NFNL_SUBSYS_NFTABLES << 8) | type))

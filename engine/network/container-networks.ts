@@ -26,6 +26,7 @@ import type {
 import { NetworkNamespaces } from './network-namespaces.ts'
 import { spacesOf } from './network-plan.ts'
 import { NetworkStore, type StoredEndpoint, type StoredNetwork } from './network-store.ts'
+import { foreignForwardDrops } from './packet-filter.ts'
 import { parentSettings } from './parent-settings.ts'
 
 export type ContainerNetworksOptions = {
@@ -199,6 +200,13 @@ export class ContainerNetworks implements Networks {
   files(request: NameFiles): ContainerFiles {
     const hostGateway = this.#store.named('bridge')?.ipam.Config[0]?.Gateway ?? ''
     return nameFiles(request, { host: hostFiles(), hostGateway, namesPath: (id) => this.#names.path(id) })
+  }
+
+  obstacles(): string[] {
+    return foreignForwardDrops().map(
+      (version) =>
+        `the policy of iptables' FORWARD chain drops ${version}: containers on bridge networks reach nothing beyond this machine, nor does anything reach them, unless a rule there accepts their bridges`,
+    )
   }
 
   counters(netnsPath: string): InterfaceCounters {

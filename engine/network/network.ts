@@ -130,6 +130,8 @@ export type Networks = {
   rename(containerId: string, containerName: string, dnsNames: (endpoint: Endpoint) => string[]): Endpoint[]
   /** /etc/hosts, /etc/hostname and /etc/resolv.conf for a container's endpoints, and what its resolver works by. */
   files(request: NameFiles): { hosts: string; hostname: string; resolvConf: string; resolver?: ResolverConfig }
+  /** What on this machine keeps containers from being reached or from reaching others, in whole sentences. */
+  obstacles(): string[]
   counters(netnsPath: string): InterfaceCounters
   /** A TCP connection to 127.0.0.1:port as seen inside the namespace. */
   dial(netnsPath: string, port: number): Promise<import('node:net').Socket>

@@ -7,8 +7,31 @@ import { forgetAnsweredBy, forgetToPort } from '../kernel/conntrack.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { NetlinkRequest } from '../kernel/netlink.ts'
 import { NetlinkSocket } from '../kernel/netlink-socket.ffi.ts'
-import { deletedFrom, deleteElements, deleteTable, probeTable, transaction } from '../kernel/nftables.ts'
+import {
+  deletedFrom,
+  deleteElements,
+  deleteTable,
+  dropsByPolicy,
+  probeTable,
+  queryIptablesChain,
+  transaction,
+} from '../kernel/nftables.ts'
 import { type FirewallState, groupElements, type PublishedPort, portRequests, tableRequests } from './firewall.ts'
+
+/** IP versions for which somebody's iptables drop what is forwarded and not accepted there: a drop that no rule of ours undoes. */
+export function foreignForwardDrops(): ('IPv4' | 'IPv6')[] {
+  const drops = (family: 'ip' | 'ip6'): boolean => {
+    try {
+      using socket = new NetlinkSocket('NETLINK_NETFILTER')
+      return socket.ask(queryIptablesChain(family, 'FORWARD')).some(dropsByPolicy)
+    } catch (error) {
+      // No such chain, or a kernel without nf_tables: then nobody drops by it.
+      if (isErrno(error, 'ENOENT', 'EINVAL', 'ENOTSUP', 'EPROTONOSUPPORT')) return false
+      throw error
+    }
+  }
+  return [...(drops('ip') ? ['IPv4' as const] : []), ...(drops('ip6') ? ['IPv6' as const] : [])]
+}
 
 /** Milliseconds between two looks at what others did to the table. A look costs some microseconds. */
 const watchInterval = 1000

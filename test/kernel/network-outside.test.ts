@@ -1,5 +1,6 @@
 /** What a machine beside the engine's can reach, by its routes to the containers' subnets; and rules that others take away. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
@@ -26,6 +27,8 @@ import { ask, askFrom, gateway, networks, publish, reopen, root, serve, skip, st
 
 const machine = '198.51.100.1'
 const neighbour = '198.51.100.2'
+
+const noNft = spawnSync('nft', ['--version']).status === 0 ? false : 'needs nft'
 
 /** Another machine on a wire of its own, whose way to everything is this one. */
 async function outside(): Promise<{ netnsPath: string } & AsyncDisposable> {
@@ -166,6 +169,27 @@ test('ports and routes follow the network with the highest priority', { skip }, 
   reopen()
   await networks.recover(new Set(['one', 'two']))
   assert.equal(await ask('::1', port), gateway('web'))
+})
+
+test('a foreign firewall that drops what is forwarded is told of, and left alone', {
+  skip: skip || noNft,
+}, async () => {
+  const nft = (...words: string[]): string => {
+    const { status, stdout, stderr } = spawnSync('nft', words, { encoding: 'utf8' })
+    assert.equal(status, 0, stderr)
+    return stdout
+  }
+  assert.deepEqual(networks.obstacles(), [])
+  nft('add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }')
+  const before = nft('list', 'table', 'ip', 'filter')
+  const [obstacle, ...others] = networks.obstacles()
+  assert.match(obstacle!, /FORWARD chain drops IPv4/)
+  assert.deepEqual(others, [])
+  await start('one', publish('80/tcp', '8080'))
+  await networks.destroy()
+  assert.equal(nft('list', 'table', 'ip', 'filter'), before)
+  nft('add chain ip filter FORWARD { type filter hook forward priority 0; policy accept; }')
+  assert.deepEqual(networks.obstacles(), [])
 })
 
 test('forwarding is switched on, and off again where it was off and nobody else needs it', { skip }, async () => {
