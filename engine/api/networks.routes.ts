@@ -126,6 +126,7 @@ const createBody = goObject({
   Attachable: optionalFlag,
   Ingress: optionalFlag,
   ConfigOnly: optionalFlag,
+  ConfigFrom: goObject({ Network: optionalText }).exactOptional(),
   EnableIPv4: optionalFlag,
   EnableIPv6: optionalFlag,
   IPAM: ipam.exactOptional(),
@@ -140,6 +141,10 @@ const create = route({
   handle: async (engine, { body }) => {
     if (body.Ingress === true || body.ConfigOnly === true || body.Scope === 'swarm')
       throw invalid('networks of a swarm cannot be made here: this engine is one machine')
+    if (body.ConfigFrom?.Network)
+      throw invalid(
+        `network ${body.Name} cannot take its configuration from ${body.ConfigFrom.Network}: give it its own`,
+      )
     const request = {
       name: body.Name,
       ...(body.Driver ? { driver: body.Driver } : {}),

@@ -47,6 +47,8 @@ export class ContainerNetworks implements Networks {
   readonly #namespaces: NetworkNamespaces
   readonly #names: NameRegistry
   readonly #site: Site
+  /** Networks whose bridge is on its way out: nobody comes any more. */
+  readonly #leaving = new Set<string>()
 
   constructor({ database, execRoot, instance }: ContainerNetworksOptions) {
     const names = instanceNames(instance)
@@ -114,6 +116,7 @@ export class ContainerNetworks implements Networks {
     const network = this.#store.find(reference)
     if (isPredefined(network.name))
       throw new EngineError('forbidden', `${network.name} is a pre-defined network and cannot be removed`)
+    if (this.#leaving.has(network.id)) throw new EngineError('not-found', `network ${network.name} not found`)
     const busy = this.#store
       .endpoints({ network: network.id })
       .map(
@@ -126,8 +129,13 @@ export class ContainerNetworks implements Networks {
         `error while removing network: network ${network.name} has active endpoints (${busy.join(', ')})`,
       )
     // The kernel first: a crash in between leaves a network without its bridge, which the next start makes again.
-    await this.#driver.deactivate(network)
-    this.#store.remove(network.id)
+    this.#leaving.add(network.id)
+    try {
+      await this.#driver.deactivate(network)
+      this.#store.remove(network.id)
+    } finally {
+      this.#leaving.delete(network.id)
+    }
   }
 
   endpoints(networkId: string): Endpoint[] {
@@ -156,6 +164,7 @@ export class ContainerNetworks implements Networks {
     // An earlier link of the same container may still carry the interface's name.
     await this.#driver.settled(request.containerId)
     const network = this.#store.find(request.networkId)
+    if (this.#leaving.has(network.id)) throw new EngineError('not-found', `network ${network.name} not found`)
     if (this.#store.endpoints({ network: network.id, container: request.containerId }).length > 0)
       throw new EngineError(
         'forbidden',

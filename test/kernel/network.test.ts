@@ -184,6 +184,17 @@ test('a container on two networks keeps a default route when it leaves the first
   assert.equal(await askFrom(one.netnsPath, '198.51.100.1', 7002), second.ipAddress)
 })
 
+test('a network on its way out takes nobody in, and goes once', { skip }, async () => {
+  const { id } = await networks.create({ name: 'web' })
+  const gone = networks.remove('web')
+  const netnsPath = await networks.createNamespace('one')
+  const request = { networkId: id, containerId: 'one', containerName: '/one', netnsPath }
+  await assert.rejects(networks.attach(request), /network web not found/)
+  await assert.rejects(networks.remove('web'), /network web not found/)
+  await gone
+  assert.throws(() => networks.get('web'), /network web not found/)
+})
+
 test('host and none have endpoints and no kernel state', { skip }, async () => {
   for (const name of ['host', 'none']) {
     const { id } = networks.get(name)
