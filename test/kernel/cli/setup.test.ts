@@ -1,5 +1,6 @@
 /** Setting up, with real directories and processes; what is set up is a small program that answers at a socket. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -35,6 +36,9 @@ createServer((request, response) => response.end(request.url === '/_ping' ? 'OK'
 process.on('SIGTERM', () => process.exit(0))
 `
 
+/** Tells what it was called with; the set-up has it compile itself. */
+const runtime = "if (process.argv[2] !== '--code-cache') console.log(process.argv.slice(2).join(' '))"
+
 class World implements AsyncDisposable {
   /** Below /var/lib: what lies in /tmp, everybody can replace. */
   readonly directory = mkdtempSync('/var/lib/drydock-test-')
@@ -63,6 +67,7 @@ class World implements AsyncDisposable {
     mkdirSync(join(this.source, 'node_modules', 'koffi'), { recursive: true })
     writeFileSync(join(this.source, 'package.json'), '{"type":"module"}')
     writeFileSync(join(this.source, 'main.js'), program('first'))
+    writeFileSync(join(this.source, 'runtime.cjs'), runtime)
   }
 
   run(...words: string[]): Promise<number> {
@@ -107,6 +112,20 @@ test('install, status, stop, start, uninstall', { skip: skip || withSystemd }, a
   for (const path of [world.context.place, world.context.command, join(world.directory, 'run')])
     assert.equal(lstatSync(path, { throwIfNoEntry: false }), undefined, path)
   assert.equal(existsSync(join(world.directory, 'state')), true)
+})
+
+test('the runtime is a program of its own beside the engine, and the engine knows it', {
+  skip: skip || withSystemd,
+}, async () => {
+  await using world = new World()
+  await world.install()
+  const words = ['--root', '/nowhere', 'list']
+  const own = spawnSync(`${world.context.command}-runtime`, words, { encoding: 'utf8' })
+  assert.equal(own.stdout, `${world.context.command}-runtime 0 --root /nowhere list\n`)
+  const named = spawnSync(world.context.command, ['runtime', ...words], { encoding: 'utf8' })
+  assert.equal(named.stdout, `${world.context.place}/current/bin/drydock-runtime 0 --root /nowhere list\n`)
+  await world.run('uninstall')
+  assert.equal(existsSync(`${world.context.command}-runtime`), false)
 })
 
 test('installing the same again changes nothing, another version replaces it', {
