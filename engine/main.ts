@@ -203,14 +203,12 @@ async function setupVerb(words: string[]): Promise<void> {
  * keeps Node from being overwritten, since here it is the file of whoever calls.
  */
 async function becomeRuntime(words: string[]): Promise<void> {
-  const [{ execve }, { forkingNode }, { holdAllSignals }] = await Promise.all([
+  const [{ execve }, { forkingNode }] = await Promise.all([
     import('./kernel/process.ffi.ts'),
     import('./kernel/launcher.ts'),
-    import('./kernel/signals.ffi.ts'),
   ])
   const script = fileURLToPath(new URL('runtime.cjs', import.meta.url))
   const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_'))
-  holdAllSignals()
   execve(
     process.execPath,
     [...forkingNode, script, 'drydock runtime', '0', ...words],

@@ -4,7 +4,7 @@
  * for: four 32-bit numbers (where the program's name is, where the words for a failure are, how many bytes they have, how
  * many arguments come first), then where each of those arguments is; places count from there, texts end with a null.
  *
- * Kernel interface: open_tree(2), mount_setattr(2), execveat(2), rt_sigprocmask(2), fcntl(2).
+ * Kernel interface: open_tree(2), mount_setattr(2), execveat(2), fcntl(2).
  */
 import type { InitMachine } from './init-program.table.ts'
 
@@ -15,14 +15,7 @@ start:
   4c 8b 24 24          | mov r12, [rsp] # r12: argc
   4c 8d 6c 24 08       | lea r13, [rsp+8] # r13: argv
   4b 8d 5c e5 08       | lea rbx, [r13+r12*8+8] # rbx: the environment, behind the null that ends argv
-  48 8d 2d 5c 01 00 00 | lea rbp, [rip+data] # rbp: what this launcher was made for
-  6a ff                | push -1
-  31 ff                | xor edi, edi # SIG_BLOCK
-  48 89 e6             | mov rsi, rsp
-  31 d2                | xor edx, edx
-  41 ba 08 00 00 00    | mov r10d, 8
-  b8 0e 00 00 00       | mov eax, 14 # rt_sigprocmask: every thread of the program to come begins with all signals held
-  0f 05                | syscall
+  48 8d 2d 46 01 00 00 | lea rbp, [rip+data] # rbp: what this launcher was made for
   41 be 02 00 00 00    | mov r14d, 2
 count:
   41 ff c6             | inc r14d
@@ -147,15 +140,7 @@ start:
   f4 23 00 91 | add x20, sp, #8 # x20: argv
   95 0e 13 8b | add x21, x20, x19, lsl #3
   b5 22 00 91 | add x21, x21, #8 # x21: the environment, behind the null that ends argv
-  96 0e 00 10 | adr x22, data # x22: what this launcher was made for
-  00 00 80 92 | mov x0, #-1
-  e0 0f 1f f8 | str x0, [sp, #-16]!
-  00 00 80 d2 | mov x0, #0 # SIG_BLOCK
-  e1 03 00 91 | mov x1, sp
-  02 00 80 d2 | mov x2, #0
-  03 01 80 d2 | mov x3, #8
-  e8 10 80 d2 | mov x8, #135 # rt_sigprocmask: every thread of the program to come begins with all signals held
-  01 00 00 d4 | svc #0
+  96 0d 00 10 | adr x22, data # x22: what this launcher was made for
   57 00 80 52 | mov w23, #2
 count:
   f7 06 00 11 | add w23, w23, #1

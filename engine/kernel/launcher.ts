@@ -45,7 +45,6 @@ function launchData({ program, first }: Launch): Buffer {
  * descriptors from 3 on are the caller's: later nobody can tell them from the program's own. What it takes care of:
  * - The program is executed from a read-only mount of its own, so that a container that gets at it through
  *   /proc/self/exe cannot overwrite it (CVE-2019-5736). An ordinary user, who may not mount, cannot write root's file anyway.
- * - Every signal is blocked: a thread that the program makes before its own code runs must not take one that it forwards.
  * - What is set for other programs of Node (NODE_OPTIONS and the like) is not for this one.
  *
  * @param machine as process.arch names it

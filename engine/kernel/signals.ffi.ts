@@ -28,16 +28,6 @@ export const blockSignals = (signals: readonly number[]): void => {
   cSigprocmask(SIG_BLOCK, setOf(signals), null)
 }
 
-/** For a program to be executed: its threads begin with none of them. */
-export const holdAllSignals = (): void => {
-  blockSignals(Array.from({ length: 64 }, (_, index) => index + 1))
-}
-
-/** Nothing is held back any more; what was is delivered now. */
-export const releaseSignals = (): void => {
-  cSigprocmask(SIG_SETMASK, setOf([]), null)
-}
-
 /** A descriptor that becomes readable when one of the (blocked) signals is pending; signalfd(2). */
 export const signalDescriptor = (signals: readonly number[]): number =>
   cSignalfd(-1, setOf(signals), SFD_NONBLOCK | SFD_CLOEXEC)

@@ -7,9 +7,8 @@ import { accessSync, chmodSync, constants, mkdirSync, readFileSync } from 'node:
 import { basename, join, resolve } from 'node:path'
 import { engineVersion } from '../../base/engine-version.ts'
 import { EngineError, messageOf } from '../../base/errors.ts'
-import { awaitIdleThreads } from '../../kernel/idle-threads.ts'
+import { parkOtherThreads } from '../../kernel/parked-threads.ffi.ts'
 import { exit, prepareFork } from '../../kernel/process.ffi.ts'
-import { releaseSignals } from '../../kernel/signals.ffi.ts'
 import { Containers, type Settings } from './containers.ts'
 import { type ParsedFlags, parseFlags, parseTruth } from './flags.ts'
 import { Log, tell } from './log.ts'
@@ -172,14 +171,11 @@ async function perform(verb: Verb, words: readonly string[], containers: Contain
   }
   const { log } = containers
   if (log.debugs) log.debug(`${program} exeseal: using ${await sealedBy()}`)
-  // The launcher holds all signals, so that Node's other threads do. A command that passes them on takes them by itself.
-  const passesOn = (verb.name === 'run' || verb.name === 'exec') && !flags.is('detach')
-  if (!passesOn) releaseSignals()
   const run = await runners[verb.name]()
   return run(containers, flags)
 }
 
 prepareFork(readFileSync('/proc/self/maps', 'utf8'))
-awaitIdleThreads()
+parkOtherThreads()
 const [, script = '', name = basename(script), descriptors = '0', ...words] = process.argv
 void main(basename(name), Number(descriptors), words).then(exit)

@@ -22,7 +22,7 @@ const held = Array.from({ length: signalNumbers.SIGRTMAX }, (_, index) => index 
 )
 
 /**
- * Precondition: no other thread of the process takes them; the launcher (kernel/launcher.ts) sees to it.
+ * Precondition: no other thread of the process takes them (`parkOtherThreads`).
  *
  * From here on signals wait at the returned descriptor. Before the container's process is forked, so that none is lost
  * in between; the process itself starts with nothing blocked (`resetSignals`).
