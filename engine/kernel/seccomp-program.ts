@@ -234,7 +234,7 @@ function usesListener(seccomp: OciSeccomp, otherwise: number): boolean {
   if (write !== undefined)
     throw new EngineError(
       'invalid',
-      `linux.seccomp.syscalls[${seccomp.syscalls?.indexOf(write)}].action: SCMP_ACT_NOTIFY cannot be used for write: its listener could not be handed over`,
+      `linux.seccomp.syscalls[${seccomp.syscalls?.indexOf(write)}].action: SCMP_ACT_NOTIFY cannot be used for the write syscall: its listener could not be handed over`,
     )
   return asking.length > 0
 }

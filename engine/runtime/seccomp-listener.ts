@@ -59,7 +59,7 @@ export function passListener(child: { pid: number; pidfd: number }, listener: nu
   } catch (error) {
     throw new EngineError(
       'invalid',
-      `linux.seccomp.listenerPath: the listener could not be passed to ${JSON.stringify(listenerPath)}: ${messageOf(error)}`,
+      `linux.seccomp.listenerPath: failed to connect with seccomp agent at ${JSON.stringify(listenerPath)}: ${messageOf(error)}`,
       { cause: error },
     )
   }
