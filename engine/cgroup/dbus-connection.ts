@@ -34,20 +34,23 @@ const bus = { destination: 'org.freedesktop.DBus', path: '/org/freedesktop/DBus'
 
 export class DBusConnection implements Disposable {
   readonly #socket: number
+  /** Without a bus between: nobody to greet, and every signal arrives unasked. */
+  readonly #peer: boolean
   readonly #polls = new PollSet()
   #received = Buffer.alloc(0)
   #serial = 0
   #signals: DBusMessage[] = []
 
-  private constructor(socket: number) {
+  private constructor(socket: number, peer: boolean) {
     this.#socket = socket
+    this.#peer = peer
   }
 
   /** To a bus, or with `peer` to a program that speaks for itself and needs no greeting. Throws unavailable. */
   static open(path: string, options: { peer?: boolean } = {}): DBusConnection {
     let connection: DBusConnection
     try {
-      connection = new DBusConnection(connect(path))
+      connection = new DBusConnection(connect(path), options.peer === true)
     } catch (error) {
       throw new EngineError('unavailable', `cannot reach the message bus at ${path}: ${messageOf(error)}`, {
         cause: error,
@@ -55,7 +58,7 @@ export class DBusConnection implements Disposable {
     }
     try {
       connection.#authenticate()
-      if (options.peer !== true) connection.call({ ...bus, member: 'Hello' })
+      if (!connection.#peer) connection.call({ ...bus, member: 'Hello' })
       return connection
     } catch (error) {
       connection[Symbol.dispose]()
@@ -67,10 +70,13 @@ export class DBusConnection implements Disposable {
     close(this.#socket)
   }
 
-  /** EXTERNAL: the socket says who we are; the number is only repeated. */
+  /**
+   * EXTERNAL: the socket says who we are; the number is only repeated. All at once, as systemd's own clients do: a message
+   * that arrived together with a later BEGIN would lie in its buffer unread.
+   */
   #authenticate(): void {
     const uid = Buffer.from(String(process.geteuid!())).toString('hex')
-    this.#send(Buffer.from(`\0AUTH EXTERNAL ${uid}\r\n`))
+    this.#send(Buffer.from(`\0AUTH EXTERNAL ${uid}\r\nBEGIN\r\n`))
     let end = -1
     while (end < 0) {
       this.#receive(patience)
@@ -79,7 +85,6 @@ export class DBusConnection implements Disposable {
     const answer = this.#received.toString('latin1', 0, end)
     this.#received = this.#received.subarray(end + 2)
     if (!answer.startsWith('OK')) throw new EngineError('unavailable', `the message bus refused us: ${answer}`)
-    this.#send(Buffer.from('BEGIN\r\n'))
   }
 
   /** The values it answers; throws DBusError. */
@@ -102,7 +107,7 @@ export class DBusConnection implements Disposable {
 
   /** Signals that match arrive from now on; D-Bus Specification "Match Rules". */
   subscribe(rule: string): void {
-    this.call({ ...bus, member: 'AddMatch', signature: 's', body: [rule] })
+    if (!this.#peer) this.call({ ...bus, member: 'AddMatch', signature: 's', body: [rule] })
   }
 
   /** The first signal that is wanted, also of those that came meanwhile; `timeout` in milliseconds. */

@@ -1,7 +1,7 @@
 /** A group of cgroup v2 that systemd makes, knows the limits of, and removes: a transient scope with Delegate. */
 import { existsSync, readFileSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
-import { close, pipe, read } from '../kernel/descriptors.ffi.ts'
+import { close, pipe, read, write } from '../kernel/descriptors.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { clone, exit, reap } from '../kernel/process.ffi.ts'
 import type { OciResources } from '../spec/oci.ts'
@@ -87,6 +87,8 @@ export class SystemdCgroup implements Cgroup {
 
   settle(): void {
     if (this.#placeholder === undefined) return
+    // A word, not only the end: forks of ours hold the gate open as well.
+    write(this.#placeholder.gate, Buffer.alloc(1))
     close(this.#placeholder.gate)
     reap({ pid: this.#placeholder.pid, block: true })
     this.#placeholder = undefined
