@@ -55,9 +55,9 @@ describe('the protocol', { skip: noEngine }, () => {
     assert.equal(early.status, 400)
     assert.match(
       String(early.json().message),
-      /^client version 1\.12 is too old\. Minimum supported API version is 1\.24/,
+      /^client version 1\.12 is too old\. Minimum supported API version is 1\.22/,
     )
-    assert.equal((await engine.call('GET', '/v1.24/info')).status, 200)
+    assert.equal((await engine.call('GET', '/v1.22/info')).status, 200)
   })
 
   const create = '/containers/create'
