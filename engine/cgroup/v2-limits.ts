@@ -17,7 +17,7 @@ function applyMemory(directory: string, memory: NonNullable<OciResources['memory
   if (memory.disableOOMKiller === true) refuse('the OOM killer cannot be disabled on cgroup v2')
   if (memory.kernelTCP !== undefined) refuse('memory of TCP buffers has no limit of its own on cgroup v2')
   if (memory.useHierarchy === false) refuse('memory is always counted hierarchically on cgroup v2')
-  if (memory.checkBeforeUpdate === true) refuseBelowUse(directory, memory.limit)
+  if (memory.checkBeforeUpdate === true) refuseBelowUse(directory, memory)
   const total = memory.limit ?? readNumber(`${directory}/memory.max`)
   if (memory.swap !== undefined && memory.swap > 0 && total !== undefined && total > 0 && memory.swap < total)
     refuse('Minimum memoryswap limit should be larger than memory limit, see usage')
@@ -38,10 +38,11 @@ function refuseTooSmall(directory: string, bytes: number): void {
     refuse(`unable to set memory limit to ${bytes} (current usage: ${anonymous}, which cannot be swapped out)`)
 }
 
-function refuseBelowUse(directory: string, bytes: number | undefined): void {
+/** checkBeforeUpdate, in runc's words. */
+function refuseBelowUse(directory: string, { limit: memory = 0, swap = 0 }: NonNullable<OciResources['memory']>): void {
   const use = readNumber(`${directory}/memory.current`) ?? 0
-  if (bytes !== undefined && bytes >= 0 && use > bytes)
-    refuse(`unable to set memory limit to ${bytes} (current usage: ${use}): checkBeforeUpdate`)
+  if (swap > 0 && swap <= use) refuse(`rejecting memory+swap limit ${swap} <= usage ${use}`)
+  if (memory > 0 && memory <= use) refuse(`rejecting memory limit ${memory} <= usage ${use}`)
 }
 
 function applySwap(directory: string, swap: number | 'max'): void {

@@ -114,6 +114,21 @@ test('memory limits grow and shrink with swap in one call', { skip }, () => {
   assert.equal(group.use().memory.limit, undefined)
 })
 
+const noCheck = skip || (detectCgroups().version === 1 && 'cgroup v1 refuses by itself what is in use')
+
+test('memory: what is in use already is refused before it is set, where that is asked for', { skip: noCheck }, () => {
+  using group = newGroup('checked')
+  const child = shell('')
+  group.enter(child.pid as number)
+  const asked = [{ limit: 4096 }, { limit: 4096, swap: 8192 }]
+  for (const memory of asked)
+    assert.throws(
+      () => group.apply({ memory: { ...memory, checkBeforeUpdate: true } }),
+      (error) => isKind(error, 'invalid') && /^rejecting memory(\+swap)? limit \d+ <= usage/.test(error.message),
+    )
+  assert.equal(group.use().memory.limit, undefined)
+})
+
 test('cpu: a quota throttles', { skip }, async () => {
   using group = newGroup('cpu')
   group.apply({ cpu: { quota: 2000, period: 20000, shares: 512 } })
