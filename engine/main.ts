@@ -108,7 +108,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
   stack.defer(() => containers.close())
   await images.recover()
   await refreshHostImage(images.depot, { machine: '/', store: root })
-  await networks.recover(await containers.liveContainers())
+  for (const problem of await networks.recover(await containers.liveContainers())) report(problem)
   await containers.recover()
   return {
     ...layers,
@@ -179,9 +179,13 @@ async function removeFromMachine({ root, execRoot }: { root: string; execRoot: s
   for (const container of new ContainerTable(database).list()) {
     const group = cgroups.group(cgroupPath({ cgroupParent }, container))
     const shim = await ShimClient.connect(bundleDirectory({ execRoot }, container.id)).catch(() => undefined)
-    group.kill(5000)
-    await shim?.exited
-    await shim?.release()
+    try {
+      group.kill(5000)
+      // A supervisor whose daemon was killed early has no process, whose end it could tell.
+      if (shim !== undefined && shim.containerPid !== 0) await shim.exited
+    } finally {
+      await shim?.release()
+    }
     group.remove()
   }
   cgroups.group(cgroupParent).remove()

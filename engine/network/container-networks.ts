@@ -227,7 +227,7 @@ export class ContainerNetworks implements Networks {
     return dial(netnsPath, port)
   }
 
-  async recover(live: ReadonlySet<string>): Promise<void> {
+  async recover(live: ReadonlySet<string>): Promise<string[]> {
     const isDead = ({ containerId }: StoredEndpoint): boolean => !live.has(containerId)
     for (const stored of this.#store.endpoints().filter(isDead)) this.#driver.detach(stored, { keeps: false })
     for (const containerId of this.#namespaces.list()) if (!live.has(containerId)) this.#namespaces.remove(containerId)
@@ -235,8 +235,9 @@ export class ContainerNetworks implements Networks {
     const wanted = this.#store
       .networks()
       .filter(({ id, name, driver }) => driver !== 'host' && driver !== 'null' && (!isPredefined(name) || used.has(id)))
-    await this.#driver.recover(wanted)
+    const problems = await this.#driver.recover(wanted)
     this.#names.recover()
+    return problems
   }
 
   /** Optional, after `recover`: the default bridge and a namespace ahead of time, so that the first container is fast. */

@@ -1,6 +1,7 @@
 /** Endpoints on networks with links: the store's rows and the kernel's links, rules and ports, kept in step. */
 
 import { formatAddress, formatSubnet, type IpAddress, overlaps, parseAddress } from '../base/address.ts'
+import { messageOf } from '../base/errors.ts'
 import { chooseSubnet } from './address-pools.ts'
 import { connectNamespace, ensureBridge, links, routedSubnets } from './bridge.ts'
 import { interfaceSettings, linkLocalAddresses } from './endpoint-options.ts'
@@ -197,9 +198,19 @@ export class EndpointDriver implements Disposable {
     await Promise.all(awaited.map(([removal]) => removal))
   }
 
-  /** After a restart: bridges and rules of the stored networks, ports of the stored endpoints, nothing else. */
-  async recover(networks: readonly StoredNetwork[]): Promise<void> {
-    for (const network of networks) this.activate(network)
+  /**
+   * After a restart: bridges and rules of the stored networks, ports of the stored endpoints, nothing else. Answers a
+   * sentence for each network that cannot be made now (its parent may be gone): whoever attaches to it tries again.
+   */
+  async recover(networks: readonly StoredNetwork[]): Promise<string[]> {
+    const problems = networks.flatMap((network) => {
+      try {
+        this.activate(network)
+        return []
+      } catch (error) {
+        return [`network ${network.name} is not ready: ${messageOf(error)}`]
+      }
+    })
     for (const stored of this.#store.endpoints()) this.#publisher.holdAgain(stored)
     this.#filter.rebuild()
     const bridges = new Set(this.#store.networks().map(({ bridge }) => bridge))
@@ -208,6 +219,7 @@ export class EndpointDriver implements Disposable {
     const own = new Set(all.filter(({ name }) => bridges.has(name)).map(({ index }) => index))
     for (const { name, master } of all) if (own.has(master) && !kept.has(name)) this.#remember(removeLink(name), '')
     await this.settled()
+    return problems
   }
 
   /** Everything of ours in the kernel, for a machine that is to be as it was. */

@@ -135,8 +135,11 @@ export type Networks = {
   counters(netnsPath: string): InterfaceCounters
   /** A TCP connection to 127.0.0.1:port as seen inside the namespace. */
   dial(netnsPath: string, port: number): Promise<import('node:net').Socket>
-  /** Makes kernel state match the database after a restart: bridges and rules again, leftovers of dead containers gone. */
-  recover(live: ReadonlySet<string>): Promise<void>
+  /**
+   * Makes kernel state match the database after a restart: bridges and rules again, leftovers of dead containers gone.
+   * Answers what could not be made, in whole sentences.
+   */
+  recover(live: ReadonlySet<string>): Promise<string[]>
 }
 
 export type NameFiles = {

@@ -79,6 +79,16 @@ test('macvlan: containers reach each other, with addresses of several subnets', 
   assert.equal(networks.list().length, 4, 'and nothing is left of them')
 })
 
+test('a network whose link is gone keeps no daemon from its start', { skip: noMacvlan }, async () => {
+  {
+    using _card = card()
+    await networks.create({ name: 'lan', driver: 'macvlan', options: { parent: 'card0' }, ipam })
+  }
+  const problems = await networks.recover(new Set())
+  assert.equal(problems.length, 1)
+  assert.match(problems[0] as string, /^network lan is not ready: .*card0/)
+})
+
 test('ipvlan: refused by name on a kernel without it', {
   skip: skip || (noIpvlan === false && 'the kernel has it'),
 }, async () => {
