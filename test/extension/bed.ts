@@ -16,7 +16,7 @@ import {
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type Browser, chromium, type FrameLocator, type Page } from 'playwright-core'
+import { type Browser, chromium, type FrameLocator, type Locator, type Page } from 'playwright-core'
 import { ensureCodeServer, type Server, type ServerUser, startServer, stopServer } from '../../.ci/code-server.mjs'
 
 const projectRoot = resolve(import.meta.dirname, '..', '..')
@@ -177,11 +177,17 @@ export class Bed implements AsyncDisposable {
       await this.treeItem(item).click({ button: 'right' })
       const found = this.page.getByRole('menuitem', { name: entry }).first()
       await found.waitFor()
-      if ((await found.isEnabled()) || attempt === 20) return found.click({ timeout: 5000 })
+      if ((await found.isEnabled()) || attempt === 20) return this.#choose(found)
       await this.page.keyboard.press('Escape')
       await found.waitFor({ state: 'detached' })
       await this.page.waitForTimeout(250)
     }
+  }
+
+  /** A menu takes no click in its first moments, which could be the end of the one that opened it: until it closes. */
+  async #choose(entry: Locator): Promise<void> {
+    do await entry.click({ timeout: 5000 })
+    while (!(await closed(entry)))
   }
 
   /** Into the visible terminal. */
@@ -226,6 +232,12 @@ export class Bed implements AsyncDisposable {
     await this.#cleanup.disposeAsync()
   }
 }
+
+const closed = (entry: Locator): Promise<boolean> =>
+  entry.waitFor({ state: 'detached', timeout: 1000 }).then(
+    () => true,
+    () => false,
+  )
 
 async function serve(directory: string, options: BedOptions): Promise<Server> {
   const extension = options.extension ?? projectRoot
