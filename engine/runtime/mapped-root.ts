@@ -17,11 +17,9 @@ import {
 } from '../kernel/mount.ffi.ts'
 import { namespaceFlags } from '../kernel/namespaces.ffi.ts'
 import { openAt, openDirectory, openFlags, resolveFlags } from '../kernel/paths.ffi.ts'
-import { borrowDescriptor, clone, cloneFlags, exit, reap } from '../kernel/process.ffi.ts'
-import { socketPair } from '../kernel/unix-socket.ffi.ts'
+import { treeFromHelper } from './helper-tree.ts'
 import { mountOverlay } from './overlay.ts'
 import type { RootMount } from './request.ts'
-import { type ChildMessage, expectMessage, failure, receive, send } from './sync.ts'
 
 const { O_PATH, O_DIRECTORY } = openFlags
 const inRoot = resolveFlags.RESOLVE_IN_ROOT | resolveFlags.RESOLVE_NO_MAGICLINKS
@@ -33,39 +31,19 @@ const inRoot = resolveFlags.RESOLVE_IN_ROOT | resolveFlags.RESOLVE_NO_MAGICLINKS
  * @param userNamespace its maps say whom the owners on the disk appear as
  * @param place an empty directory, used in that namespace only
  */
-export function openMappedRoot(parts: readonly RootMount[], userNamespace: number, place: string): number {
-  const [ours, theirs] = socketPair()
-  const helper = clone({ flags: namespaceFlags(['mount']) | cloneFlags.CLONE_PIDFD })
-  if (helper.pid === 0) {
-    close(ours)
-    return makeInHelper(parts, userNamespace, place, theirs)
-  }
-  close(theirs)
-  try {
-    const { tree } = expectMessage(receive<ChildMessage>(ours), 'tree')
-    return borrowDescriptor(helper.pidfd, tree)
-  } finally {
-    // The helper waits for this end to close.
-    close(ours)
-    close(helper.pidfd)
-    reap({ pid: helper.pid, block: true })
-  }
-}
-
-function makeInHelper(parts: readonly RootMount[], userNamespace: number, place: string, sync: number): never {
-  try {
-    mount({ target: '/', flags: ms.MS_PRIVATE | ms.MS_REC })
-    mount({ source: 'tmpfs', target: place, type: 'tmpfs', data: 'mode=700' })
-    process.chdir(place)
-    mkdirSync('root')
-    for (const [index, part] of parts.entries()) mountPart(part, index, userNamespace)
-    send(sync, { type: 'tree', tree: cloneTree('root', { recursive: true }) })
-    receive(sync)
-  } catch (error) {
-    send(sync, failure('map owners', error))
-  }
-  exit(0)
-}
+export const openMappedRoot = (parts: readonly RootMount[], userNamespace: number, place: string): number =>
+  treeFromHelper({
+    flags: namespaceFlags(['mount']),
+    task: 'map owners',
+    make: () => {
+      mount({ target: '/', flags: ms.MS_PRIVATE | ms.MS_REC })
+      mount({ source: 'tmpfs', target: place, type: 'tmpfs', data: 'mode=700' })
+      process.chdir(place)
+      mkdirSync('root')
+      for (const [index, part] of parts.entries()) mountPart(part, index, userNamespace)
+      return cloneTree('root', { recursive: true })
+    },
+  })
 
 function mountPart(part: RootMount, index: number, userNamespace: number): void {
   const lower = part.lower.map((directory, at) => mapped(directory, `${index}-${at}`, userNamespace))

@@ -129,3 +129,15 @@ const controllers = (): string[] =>
     .split('\n')
     .map((line) => line.split('\t')[0]!)
     .filter((name) => /^\w/.test(name))
+
+/** Why a runtime cannot be asked here. */
+export function reasonAgainst(name: string): string | false {
+  if (name === 'drydock-runtime') return false
+  const program = findProgram(name)
+  if (program === undefined) return `${name} is not installed`
+  if (process.getuid?.() !== 0) return false
+  using bed = new RuntimeBed(program)
+  bed.configure(['true'])
+  const { stderr } = bed.run(['run', '--bundle', bed.bundle, 'probe'])
+  return /hybrid mode not supported/.test(stderr) && `${name} refuses this machine's control groups: ${stderr.trim()}`
+}

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../../engine/kernel/descriptors.ffi.ts'
 import { acceptNext, listen, receiveDescriptors } from '../../engine/kernel/unix-socket.ffi.ts'
-import { buildOwnRuntime, findProgram, RuntimeBed } from './runtime-bed.ts'
+import { buildOwnRuntime, findProgram, RuntimeBed, reasonAgainst } from './runtime-bed.ts'
 
 const root = process.getuid?.() === 0
 const runtimes = ['drydock-runtime', 'runc', 'crun'] as const
@@ -24,18 +24,6 @@ after(() => rmSync(place, { recursive: true, force: true }))
 
 for (const name of runtimes)
   describe(name, { skip: (!root && 'needs root') || reasonAgainst(name) }, () => suite(name, findProgram(name)))
-
-/** Why a runtime cannot be asked here. */
-function reasonAgainst(name: string): string | false {
-  if (name === 'drydock-runtime') return false
-  const program = findProgram(name)
-  if (program === undefined) return `${name} is not installed`
-  if (!root) return false
-  using bed = new RuntimeBed(program)
-  bed.configure(['true'])
-  const { stderr } = bed.run(['run', '--bundle', bed.bundle, 'probe'])
-  return /hybrid mode not supported/.test(stderr) && `${name} refuses this machine's control groups: ${stderr.trim()}`
-}
 
 function suite(name: (typeof runtimes)[number], program: string | undefined): void {
   const withBed = (work: (bed: RuntimeBed) => void | Promise<void>) => async () => {

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { OciHook, OciSpec } from '../../engine/spec/oci.ts'
-import { buildOwnRuntime, findProgram, type Output, RuntimeBed } from './runtime-bed.ts'
+import { buildOwnRuntime, findProgram, type Output, RuntimeBed, reasonAgainst } from './runtime-bed.ts'
 
 const root = process.getuid?.() === 0
 const runtimes = ['drydock-runtime', 'runc', 'crun'] as const
@@ -27,18 +27,6 @@ before(async () => {
   own = await buildOwnRuntime(place)
 })
 after(() => rmSync(place, { recursive: true, force: true }))
-
-/** Why a runtime cannot be asked here. */
-function reasonAgainst(name: Name): string | false {
-  if (name === 'drydock-runtime') return false
-  const program = findProgram(name)
-  if (program === undefined) return `${name} is not installed`
-  if (!root) return false
-  using bed = new RuntimeBed(program)
-  bed.configure(['true'])
-  const { stderr } = bed.run(['run', '--bundle', bed.bundle, 'probe'])
-  return /hybrid mode not supported/.test(stderr) && `${name} refuses this machine's control groups: ${stderr.trim()}`
-}
 
 type Case = {
   name: string

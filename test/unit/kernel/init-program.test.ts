@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { initListings } from '../../../engine/kernel/init-program.table.ts'
 import { codeOf, initProgram } from '../../../engine/kernel/init-program.ts'
+import { isMissing, testListings } from './assembler.ts'
 
 const machines = ['x64', 'arm64'] as const
 
@@ -33,34 +34,7 @@ test('no other machine has one', () => {
   assert.equal(initProgram('toString'), undefined)
 })
 
-/** The programs that make and unpack objects, or the reason that they cannot be had. */
-const tools = { x64: 'x86_64-linux-gnu-', arm64: 'aarch64-linux-gnu-' } as const
-const isMissing = (program: string): boolean => spawnSync(program, ['--version']).error !== undefined
-
-for (const machine of machines) {
-  const [as, objcopy] = [`${tools[machine]}as`, `${tools[machine]}objcopy`]
-  const skip = (isMissing(as) || isMissing(objcopy)) && `${as} and ${objcopy} are not installed`
-  test(`${machine}: the bytes of the listing are what its instructions assemble to`, { skip }, () => {
-    const directory = mkdtempSync(join(tmpdir(), 'drydock-init-'))
-    try {
-      const source = initListings[machine]
-        .split('\n')
-        .filter((line) => line.includes('|') || !line.startsWith('  '))
-        .map((line) => (line.split('|').at(-1) ?? '').replace(/ # .*/, ''))
-      const [text, object, code] = ['text.s', 'object.o', 'code'].map((name) => join(directory, name)) as [
-        string,
-        string,
-        string,
-      ]
-      writeFileSync(text, [machine === 'x64' ? '.intel_syntax noprefix' : '', ...source, ''].join('\n'))
-      assert.equal(spawnSync(as, ['-o', object, text], { encoding: 'utf8' }).stderr, '')
-      assert.equal(spawnSync(objcopy, ['-O', 'binary', '-j', '.text', object, code]).status, 0)
-      assert.deepEqual(codeOf(initListings[machine]), readFileSync(code))
-    } finally {
-      rmSync(directory, { recursive: true, force: true })
-    }
-  })
-}
+testListings(initListings)
 
 /** The words before the program that make it run here; undefined where nothing does. */
 function runner(machine: (typeof machines)[number]): string[] | undefined {

@@ -1,13 +1,13 @@
 /** The runtime's launcher: its code against an assembler, and what the program it executes finds. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { codeOf } from '../../../engine/kernel/init-program.ts'
 import { launcherListings } from '../../../engine/kernel/launcher.table.ts'
 import { launcherProgram } from '../../../engine/kernel/launcher.ts'
+import { testListings } from './assembler.ts'
 
 const inDirectory = (work: (directory: string) => void): void => {
   const directory = mkdtempSync(join(tmpdir(), 'drydock-launcher-'))
@@ -18,30 +18,7 @@ const inDirectory = (work: (directory: string) => void): void => {
   }
 }
 
-const tools = { x64: 'x86_64-linux-gnu-', arm64: 'aarch64-linux-gnu-' } as const
-const isMissing = (program: string): boolean => spawnSync(program, ['--version']).error !== undefined
-
-for (const machine of ['x64', 'arm64'] as const) {
-  const [as, objcopy] = [`${tools[machine]}as`, `${tools[machine]}objcopy`]
-  const skip = (isMissing(as) || isMissing(objcopy)) && `${as} and ${objcopy} are not installed`
-  test(`${machine}: the bytes of the listing are what its instructions assemble to`, { skip }, () => {
-    inDirectory((directory) => {
-      const source = launcherListings[machine]
-        .split('\n')
-        .filter((line) => line.includes('|') || !line.startsWith('  '))
-        .map((line) => (line.split('|').at(-1) ?? '').replace(/ # .*/, ''))
-      const [text, object, code] = ['text.s', 'object.o', 'code'].map((name) => join(directory, name)) as [
-        string,
-        string,
-        string,
-      ]
-      writeFileSync(text, [machine === 'x64' ? '.intel_syntax noprefix' : '', ...source, ''].join('\n'))
-      assert.equal(spawnSync(as, ['-o', object, text], { encoding: 'utf8' }).stderr, '')
-      assert.equal(spawnSync(objcopy, ['-O', 'binary', '-j', '.text', object, code]).status, 0)
-      assert.deepEqual(codeOf(launcherListings[machine]), readFileSync(code))
-    })
-  })
-}
+testListings(launcherListings)
 
 const script = `console.log(JSON.stringify({
   words: process.argv.slice(1),
