@@ -229,7 +229,9 @@ test('a limit below what is in use is refused where that is asked for', { skip }
   group.enter(child.pid!)
   child.stdin.write('go\n')
   await once(child.stdout, 'data')
-  refused(group, { memory: { limit: MB, checkBeforeUpdate: true } }, /unable to set memory limit to 1048576/)
+  const words =
+    group.version === 2 ? /rejecting memory limit 1048576 <= usage/ : /unable to set memory limit to 1048576/
+  refused(group, { memory: { limit: MB, checkBeforeUpdate: true } }, words)
   child.kill('SIGKILL')
   await once(child, 'exit')
 })
