@@ -163,24 +163,38 @@ const NFT_SET_CONCAT = 128
 const describeFields = (fields: readonly Field[]): Buffer =>
   nest(9, nest(2, ...fields.map((field) => nest(NFTA_LIST_ELEM, u32be(1, fieldTypes[field].length)))))
 
-export type NftMap = { table: string; name: string; key: readonly Field[]; data: readonly Field[] }
+type SetHead = { table: string; name: string; key: readonly Field[] }
 
-/** `nft add map inet TABLE NAME { type KEY . KEY : DATA . DATA; }`. `id` is unique in its transaction. */
-export const addMap = (map: NftMap, id: number): NetlinkRequest =>
+/** Maps are sets to the kernel. `data` comes behind the key, `notes` at the end. */
+const newSet = (
+  { table, name, key }: SetHead,
+  id: number,
+  { what, flags = 0, data = [], notes = [] }: { what: string; flags?: number; data?: Buffer[]; notes?: Buffer[] },
+): NetlinkRequest =>
   request(
     'NFT_MSG_NEWSET',
     NLM_F_CREATE,
-    `add map ${map.name}`,
-    text(1, map.table),
-    text(2, map.name),
-    u32be(3, NFT_SET_MAP | (map.key.length > 1 ? NFT_SET_CONCAT : 0)),
-    u32be(4, typeOf(map.key)),
-    u32be(5, lengthOf(map.key)),
-    u32be(6, typeOf(map.data)),
-    u32be(7, lengthOf(map.data)),
-    ...(map.key.length > 1 ? [describeFields(map.key)] : []),
+    `add ${what} ${name}`,
+    text(1, table),
+    text(2, name),
+    u32be(3, flags | (key.length > 1 ? NFT_SET_CONCAT : 0)),
+    u32be(4, typeOf(key)),
+    u32be(5, lengthOf(key)),
+    ...data,
+    ...(key.length > 1 ? [describeFields(key)] : []),
     u32be(10, id),
+    ...notes,
   )
+
+export type NftMap = SetHead & { data: readonly Field[] }
+
+/** `nft add map inet TABLE NAME { type KEY . KEY : DATA . DATA; }`. `id` is unique in its transaction. */
+export const addMap = (map: NftMap, id: number): NetlinkRequest =>
+  newSet(map, id, {
+    what: 'map',
+    flags: NFT_SET_MAP,
+    data: [u32be(6, typeOf(map.data)), u32be(7, lengthOf(map.data))],
+  })
 
 const NFTNL_UDATA_SET_KEYBYTEORDER = 0
 const hostByteOrder = 1
@@ -191,41 +205,22 @@ const printsNames = (key: readonly Field[]): Buffer[] =>
     ? [attribute(13, Buffer.of(NFTNL_UDATA_SET_KEYBYTEORDER, 4, hostByteOrder, 0, 0, 0))]
     : []
 
-export type NftSet = { table: string; name: string; key: readonly Field[] }
+export type NftSet = SetHead
 
 /** `nft add set inet TABLE NAME { type KEY . KEY; }`. `id` is unique in its transaction, among maps as well. */
 export const addSet = (set: NftSet, id: number): NetlinkRequest =>
-  request(
-    'NFT_MSG_NEWSET',
-    NLM_F_CREATE,
-    `add set ${set.name}`,
-    text(1, set.table),
-    text(2, set.name),
-    u32be(3, set.key.length > 1 ? NFT_SET_CONCAT : 0),
-    u32be(4, typeOf(set.key)),
-    u32be(5, lengthOf(set.key)),
-    ...(set.key.length > 1 ? [describeFields(set.key)] : []),
-    u32be(10, id),
-    ...printsNames(set.key),
-  )
+  newSet(set, id, { what: 'set', notes: printsNames(set.key) })
 
 const NFT_DATA_VERDICT = 0xffffff00
 
 /** `nft add map inet TABLE NAME { type ifname : verdict; }`: what is done depends on the interface. */
 export const addInterfaceVerdicts = (table: string, name: string, id: number): NetlinkRequest =>
-  request(
-    'NFT_MSG_NEWSET',
-    NLM_F_CREATE,
-    `add map ${name}`,
-    text(1, table),
-    text(2, name),
-    u32be(3, NFT_SET_MAP),
-    u32be(4, typeOf(['ifname'])),
-    u32be(5, lengthOf(['ifname'])),
-    u32be(6, NFT_DATA_VERDICT),
-    u32be(10, id),
-    ...printsNames(['ifname']),
-  )
+  newSet({ table, name, key: ['ifname'] }, id, {
+    what: 'map',
+    flags: NFT_SET_MAP,
+    data: [u32be(6, NFT_DATA_VERDICT)],
+    notes: printsNames(['ifname']),
+  })
 
 /** `nft add element inet TABLE MAP { "INTERFACE" : jump CHAIN }` */
 export const addInterfaceJumps = (
