@@ -1,21 +1,20 @@
 /** Ways out that take a configuration of one's own, as podman or a hand-written config.json may have it. */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { detectCgroups } from '../../engine/cgroup/detect.ts'
 import type { Supervisors } from '../../engine/shim/shim.ts'
-import { startSupervisors } from '../../engine/shim/spawner-client.ts'
 import type { OciSpec } from '../../engine/spec/oci.ts'
 import { makeBundle } from './bundle.ts'
+import { startSpawner } from './shim-bed.ts'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
 
 let supervisors: Supervisors
 before(async () => {
   if (skip !== false) return
-  const program = resolve(import.meta.dirname, '../../engine/shim/spawner.ts')
-  supervisors = await startSupervisors({ program, node: process.execPath })
+  supervisors = await startSpawner()
 })
 after(async () => {
   if (skip !== false) return

@@ -1,13 +1,13 @@
 /** A root whose layers know nothing of the user namespace they are seen from: owners mapped, nothing chowned. */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { detectCgroups } from '../../engine/cgroup/detect.ts'
 import type { Shim, Supervisors } from '../../engine/shim/shim.ts'
-import { startSupervisors } from '../../engine/shim/spawner-client.ts'
 import type { OciSpec } from '../../engine/spec/oci.ts'
 import { makeBundle, type TestBundle } from './bundle.ts'
+import { startSpawner } from './shim-bed.ts'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
 
@@ -18,8 +18,7 @@ const mayRaise =
 let supervisors: Supervisors
 before(async () => {
   if (skip !== false) return
-  const program = resolve(import.meta.dirname, '../../engine/shim/spawner.ts')
-  supervisors = await startSupervisors({ program, node: process.execPath })
+  supervisors = await startSpawner()
 })
 after(async () => {
   if (skip !== false) return
