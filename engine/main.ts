@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Engine } from './api/engine.ts'
 import { lockRoot } from './api/root-lock.ts'
 import { routes } from './api/routes.ts'
@@ -48,6 +48,8 @@ type DaemonOptions = {
   execRoot: string
   socket: string
   user: number
+  group: number
+  clientMounts: 'own' | 'any'
   registryMirror: string[]
   insecureRegistry: string[]
   usernsRemap?: string
@@ -118,6 +120,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
     cgroupTree: () => cgroupTree(cgroups, layers.cgroupParent),
     root,
     registry,
+    clientMounts: options.clientMounts,
     ...idMaps,
     id: engineId(root),
     startedAt: timestamp(),
@@ -160,7 +163,7 @@ async function daemon(options: DaemonOptions): Promise<void> {
   const server = new ApiServer(engine, routes)
   const inherited = inheritedSocket()
   if (inherited !== undefined) server.http.listen({ fd: inherited })
-  else stack.use(await listenOn(server.http, options.socket, { uid: options.user, gid: 0 }))
+  else stack.use(await listenOn(server.http, options.socket, { uid: options.user, gid: options.group }))
   stack.defer(() => server.close())
   console.log(`drydock engine listening on unix://${options.socket}`)
   collectRarely()
@@ -220,8 +223,8 @@ async function becomeRuntime(words: string[]): Promise<void> {
   )
 }
 
-const uid = (text: string): number => {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a number is needed, as id -u tells it')
+const idNumber = (text: string): number => {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a number is needed, as id(1) tells it')
   return Number(text)
 }
 
@@ -248,7 +251,13 @@ function commandLine(): Command {
     .option('--root <path>', 'what outlives a reboot', path, usualRoot)
     .option('--exec-root <path>', 'what belongs to this boot', path, '/run/drydock')
     .option('--socket <path>', 'where clients connect', path, usualSocket)
-    .option('--user <uid>', 'whom the socket belongs to', uid, 0)
+    .option('--user <uid>', 'whom the socket belongs to', idNumber, 0)
+    .option('--group <gid>', 'whose members may use the socket, too', idNumber, 0)
+    .addOption(
+      new Option('--client-mounts <which>', 'what clients other than root may mount of this machine')
+        .choices(['own', 'any'])
+        .default('own', 'own: what they may read themselves'),
+    )
     .option('--registry-mirror <url>', 'asked before Docker Hub; may be given again', mirror, [])
     .option('--userns-remap <who>', 'containers in user namespaces: default, user[:group] or uid[:gid]')
     .option('--insecure-registry <host>', 'plain HTTP and any certificate will do; may be given again', another, [])

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import type { Container } from '../lifecycle/container.ts'
 import { empty, json } from './answer.ts'
+import { clientOption } from './client.ts'
 import { listed } from './container-filters.ts'
 import { inspectView, summaryView } from './container-view.ts'
 import { createContainerBody, updateBody } from './containers.schema.ts'
@@ -69,12 +70,13 @@ const create = route({
   path: '/containers/create',
   query: z.object({ name: word, platform: word }),
   body: createContainerBody,
-  handle: async (engine, { query, body }) => {
+  handle: async (engine, { query, body, request }) => {
     if (body.config.Image === '') throw invalid('no image specified: the field Image is empty')
     const created = await engine.containers.create({
       ...body,
       ...(query.name === '' ? {} : { name: query.name.replace(/^\//, '') }),
       ...(query.platform === '' ? {} : { platform: query.platform }),
+      ...clientOption(engine, request),
     })
     return json({ Id: created.id, Warnings: created.warnings }, 201)
   },

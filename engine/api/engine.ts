@@ -30,6 +30,8 @@ export type Engine = {
   readonly idMaps?: IdMaps
   /** `--registry-mirror` and `--insecure-registry`. */
   readonly registry: { readonly mirrors: readonly string[]; readonly insecure: readonly string[] }
+  /** `--client-mounts`: whether clients that are not root mount what they may read themselves, or anything. */
+  readonly clientMounts: 'own' | 'any'
   /** `--root`. */
   readonly root: string
   /** A UUID that stays the same for one root. */

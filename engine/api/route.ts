@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import * as z from 'zod'
+import type { Credentials } from '../kernel/file-rights.ffi.ts'
 import type { Answer } from './answer.ts'
 import type { ApiVersion } from './api-version.ts'
 import type { Engine } from './engine.ts'
@@ -13,6 +14,8 @@ export type ApiRequest = {
   readonly headers: IncomingHttpHeaders
   /** The body, for routes that say `body: 'raw'`. */
   readonly stream: Readable
+  /** Who connected, by the kernel's word. */
+  readonly peer: () => Credentials
   /** Aborted when the client has gone before its answer was complete. */
   readonly signal: AbortSignal
 }

@@ -2,7 +2,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { messageOf } from '../base/errors.ts'
+import { EngineError, messageOf } from '../base/errors.ts'
+import type { Credentials } from '../kernel/file-rights.ffi.ts'
+import { peerCredentials } from '../kernel/unix-socket.ffi.ts'
 import { span } from '../trace/trace.ts'
 import type { Answer } from './answer.ts'
 import { type ApiVersion, splitVersion } from './api-version.ts'
@@ -123,8 +125,15 @@ const apiRequest = (request: IncomingMessage, stream: Readable, target: Target, 
   version: target.version,
   headers: request.headers,
   stream,
+  peer: () => peerOf(request.socket),
   signal,
 })
+
+function peerOf(socket: Socket): Credentials {
+  const { fd } = (socket as Socket & { _handle?: { fd?: number } | null })._handle ?? {}
+  if (fd === undefined || fd < 0) throw new EngineError('unavailable', 'the client is gone')
+  return peerCredentials(fd)
+}
 
 /** Milliseconds that a client which sent nonsense has to read why it is refused. */
 const lingering = 1000

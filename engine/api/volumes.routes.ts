@@ -4,6 +4,7 @@ import { isKind } from '../base/errors.ts'
 import type { Volume } from '../volumes/volume.ts'
 import { empty, json } from './answer.ts'
 import { atLeast } from './api-version.ts'
+import { clientOption } from './client.ts'
 import type { Volume as WireVolume } from './contract/docker-store.ts'
 import type { Engine } from './engine.ts'
 import type { Filters } from './filters.ts'
@@ -52,13 +53,14 @@ const create = route({
   method: 'POST',
   path: '/volumes/create',
   body: goObject({ Name: optionalText, Driver: optionalText, DriverOpts: optionalMap, Labels: optionalMap }),
-  handle: async (engine, { body }) => {
+  handle: async (engine, { body, request }) => {
     const known = new Set(engine.volumes.list().map(({ name }) => name))
     const volume = await engine.volumes.create({
       ...(body.Name ? { name: body.Name } : {}),
       ...(body.Driver ? { driver: body.Driver } : {}),
       ...(body.DriverOpts === undefined ? {} : { options: body.DriverOpts }),
       ...(body.Labels === undefined ? {} : { labels: body.Labels }),
+      ...clientOption(engine, request),
     })
     if (!known.has(volume.name)) announce(engine, 'create', volume.name)
     return json(volumeView(volume), 201)

@@ -20,8 +20,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { assertRootOwned, replaceFile } from './setup-place.ts'
 
-/** As kept in PLACE/setup.json. `user` is the uid that the socket belongs to. */
-export type Settings = { user: number; socket: string; root: string; execRoot: string }
+/** As kept in PLACE/setup.json. The socket belongs to the uid `user` and the gid `group`. */
+export type Settings = {
+  user: number
+  group: number
+  socket: string
+  root: string
+  execRoot: string
+  clientMounts: 'own' | 'any'
+}
 
 export type Service = {
   readonly kind: 'systemd' | 'process'
@@ -39,9 +46,10 @@ const unitDirectory = '/etc/systemd/system'
 export const leanNode = ['--max-semi-space-size=1', '--optimize-for-size']
 
 /** The daemon's own command line. */
-export const daemonWords = (place: string, { root, execRoot, socket, user }: Settings): string[] => [
+export const daemonWords = (place: string, { root, execRoot, socket, ...settings }: Settings): string[] => [
   ...[join(place, 'current', 'bin', 'node'), ...leanNode, join(place, 'current', 'main.js'), 'engine'],
-  ...['--root', root, '--exec-root', execRoot, '--socket', socket, '--user', String(user)],
+  ...['--root', root, '--exec-root', execRoot, '--socket', socket],
+  ...['--user', String(settings.user), '--group', String(settings.group), '--client-mounts', settings.clientMounts],
 ]
 
 /** Words of a unit file: quotes and backslashes escaped, % and $ doubled; systemd.service(5). */
@@ -89,6 +97,7 @@ Description=Drydock API socket
 ListenStream=${unitWord(settings.socket)}
 SocketMode=0660
 SocketUser=${settings.user}
+SocketGroup=${settings.group}
 RemoveOnStop=yes
 
 [Install]

@@ -37,6 +37,8 @@ export type SetupContext = {
 export const setupUsage = `Usage: drydock setup VERB
   install    copy this engine to ${usualPlace}, start it now and at boot
              --user UID       whom the socket belongs to (default: who called sudo)
+             --group GID      whose members may use it, too (default: nobody's but root's)
+             --client-mounts any  others than root mount any path of this machine (default: own, what they may read)
              --socket PATH    (default: /run/drydock/docker.sock)
              --root PATH      state (default: /var/lib/drydock)
              --exec-root PATH state of this boot (default: /run/drydock)
@@ -48,15 +50,25 @@ export const setupUsage = `Usage: drydock setup VERB
 
 const flags = {
   user: { type: 'string' },
+  group: { type: 'string' },
+  'client-mounts': { type: 'string' },
   socket: { type: 'string' },
   root: { type: 'string' },
   'exec-root': { type: 'string' },
   purge: { type: 'boolean' },
 } as const
-type Flags = { user?: string; socket?: string; root?: string; 'exec-root'?: string; purge?: boolean }
+type Flags = {
+  user?: string
+  group?: string
+  'client-mounts'?: string
+  socket?: string
+  root?: string
+  'exec-root'?: string
+  purge?: boolean
+}
 
 const flagsOf: Record<string, readonly (keyof Flags)[]> = {
-  install: ['user', 'socket', 'root', 'exec-root'],
+  install: ['user', 'group', 'client-mounts', 'socket', 'root', 'exec-root'],
   start: [],
   stop: [],
   status: [],
@@ -105,24 +117,34 @@ function absolute(name: string, path: string): string {
   return path
 }
 
-function userId(text: string | undefined): number {
-  const chosen = text ?? process.env.SUDO_UID ?? process.env.PKEXEC_UID ?? '0'
-  if (!/^\d{1,10}$/.test(chosen) || Number(chosen) > 0xfffffffe)
-    throw new EngineError('invalid', `--user has to be a user's number: ${JSON.stringify(chosen)}`)
-  return Number(chosen)
+function idNumber(flag: 'user' | 'group', text: string): number {
+  if (!/^\d{1,10}$/.test(text) || Number(text) > 0xfffffffe)
+    throw new EngineError('invalid', `--${flag} has to be a ${flag}'s number: ${JSON.stringify(text)}`)
+  return Number(text)
+}
+
+function mountsSetting(text: string): 'own' | 'any' {
+  if (text !== 'own' && text !== 'any')
+    throw new EngineError('invalid', `--client-mounts is own or any: ${JSON.stringify(text)}`)
+  return text
 }
 
 function settingsFrom(values: Flags): Settings {
   const root = absolute('root', values.root ?? '/var/lib/drydock')
   const execRoot = absolute('exec-root', values['exec-root'] ?? '/run/drydock')
   const socket = absolute('socket', values.socket ?? join(execRoot, 'docker.sock'))
-  return { user: userId(values.user), socket, root, execRoot }
+  const user = idNumber('user', values.user ?? process.env.SUDO_UID ?? process.env.PKEXEC_UID ?? '0')
+  const group = idNumber('group', values.group ?? '0')
+  return { user, group, clientMounts: mountsSetting(values['client-mounts'] ?? 'own'), socket, root, execRoot }
 }
+
+/** What engines were set up with that were installed before there was a choice. */
+const before = { group: 0, clientMounts: 'own' } as const
 
 /** Of the installed engine; it is root's file, so it is believed. */
 function savedSettings(place: string): Settings | undefined {
   const file = join(place, 'setup.json')
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Settings) : undefined
+  return existsSync(file) ? { ...before, ...(JSON.parse(readFileSync(file, 'utf8')) as Settings) } : undefined
 }
 
 function requireInstalled(place: string): Settings {

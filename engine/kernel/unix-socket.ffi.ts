@@ -1,5 +1,6 @@
 /** Stream sockets of the local machine, for processes without an event loop: unix(7), socketpair(2), cmsg(3). */
 import { errnoNumbers } from './errno.table.ts'
+import type { Credentials } from './file-rights.ffi.ts'
 import { addressOf, declare, declareRaw, SyscallError } from './libc.ffi.ts'
 
 const cSocket = declare('socket', 'int socket(int domain, int type, int protocol)')
@@ -12,6 +13,7 @@ const cConnect = declareRaw('int connect(int fd, void *address, unsigned int len
 const cSendmsg = declareRaw('intptr_t sendmsg(int fd, void *message, int flags)')
 const cRecvmsg = declareRaw('intptr_t recvmsg(int fd, void *message, int flags)')
 const cClose = declareRaw('int close(int fd)')
+const cGetsockopt = declareRaw('int getsockopt(int fd, int level, int name, void *value, void *length)')
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
@@ -135,4 +137,30 @@ export function receiveDescriptors(fd: number): { data: Buffer; descriptors: num
   const length = header.readBigUInt64LE(40) === 0n ? 0 : Number(control.readBigUInt64LE(0))
   for (let at = controlHeader; at + 4 <= length; at += 4) descriptors.push(control.readInt32LE(at))
   return { data: Buffer.from(payload.subarray(0, result)), descriptors }
+}
+
+const SO_PEERCRED = 17
+const SO_PEERGROUPS = 59
+/** NGROUPS_MAX of limits.h. */
+const mostGroups = 65536
+
+function socketOption(fd: number, name: number, room: number): Buffer {
+  const value = Buffer.alloc(room)
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(room, 0)
+  const result = cGetsockopt(fd, SOL_SOCKET, name, value, length)
+  if (result < 0) throw new SyscallError('getsockopt', -result, `${name} of ${fd}`)
+  return value.subarray(0, length.readUInt32LE(0))
+}
+
+/** Who the other end was when it connected, supplementary groups included: the kernel's word, unix(7); Linux 4.13. */
+export function peerCredentials(fd: number): Credentials {
+  const peer = socketOption(fd, SO_PEERCRED, 12)
+  const groups = socketOption(fd, SO_PEERGROUPS, mostGroups * 4)
+  const count = groups.length / 4
+  return {
+    uid: peer.readUInt32LE(4),
+    gid: peer.readUInt32LE(8),
+    groups: Array.from({ length: count }, (_, index) => groups.readUInt32LE(index * 4)),
+  }
 }

@@ -1,11 +1,12 @@
 /** The files of a start: the OCI bundle, the shim's config, and /etc/hosts and its like. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { supportedResources } from '../cgroup/support.ts'
 import type { ShimConfig } from '../shim/shim.ts'
 import { formatConfig } from '../spec/config-json.ts'
 import type { OciUser } from '../spec/oci.ts'
+import { openForClient } from '../volumes/host-path.ts'
 import type { Container } from './container.ts'
 import { containerMounts } from './container-mounts.ts'
 import { containerSpec } from './container-spec.ts'
@@ -42,8 +43,16 @@ function writeShimConfig(engine: Engine, container: Container, directory: string
   writeFileSync(join(directory, 'shim.json'), JSON.stringify(shim), { mode: 0o600 })
 }
 
-/** config.json, shim.json, and the files that are bound over /etc/hosts, /etc/hostname and /etc/resolv.conf. */
-export function writeBundle(engine: Engine, given: Container, directory: string, network: NetworkSetup): void {
+/**
+ * config.json, shim.json, and the files that are bound over /etc/hosts, /etc/hostname and /etc/resolv.conf.
+ *
+ * @param held what must stay open until the container is created
+ */
+export function writeBundle(
+  engine: Engine,
+  given: Container,
+  { directory, network, held }: { directory: string; network: NetworkSetup; held: DisposableStack },
+): void {
   const container = withSharedNames(engine, given)
   writeShimConfig(engine, container, directory)
   writeNetworkFiles(engine, container, network.endpoints)
@@ -66,6 +75,7 @@ export function writeBundle(engine: Engine, given: Container, directory: string,
         volume: (name) => engine.volumes.get(name),
         subpath: (volume, path) => resolveSubpath(volume.mountpoint, path),
         snapshot: (key) => engine.snapshotter.mounts(key),
+        reached: (path, client) => `/proc/${process.pid}/fd/${held.adopt(openForClient(path, client), closeSync)}`,
         idMaps,
       }),
       ...initMounts(engine.execRoot, container.hostConfig),

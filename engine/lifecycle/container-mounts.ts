@@ -2,12 +2,14 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { posix } from 'node:path'
 import { EngineError } from '../base/errors.ts'
+import type { Credentials } from '../kernel/file-rights.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { OverlayMount } from '../snapshots/snapshotter.ts'
 import { hostId, type IdMaps, type Owner } from '../spec/id-maps.ts'
 import { type BindRequest, bindMount, tmpfsMount } from '../spec/mounts.ts'
 import type { OciMount, OciUser } from '../spec/oci.ts'
 import type { Volume } from '../volumes/volume.ts'
+import { isBindVolume } from '../volumes/volume-options.ts'
 import type { Container, MountPoint, MountSpec } from './container.ts'
 import { checkPropagation } from './mount-propagation.ts'
 
@@ -16,6 +18,8 @@ export type MountSources = {
   /** A directory or file below the volume's, safely resolved. */
   subpath(volume: Volume, path: string): string
   snapshot(key: string): readonly OverlayMount[]
+  /** Another path to what the client may read at this one, which stays the same for as long as the start takes. */
+  reached(path: string, client: Credentials): string
   /** Of the container's user namespace; undefined: the machine's. */
   idMaps: IdMaps | undefined
 }
@@ -81,16 +85,17 @@ function treeMount(point: MountPoint, spec: MountSpec | undefined, user: OciUser
   }
   if (point.Type === 'bind') {
     const owner = ownerOf(point.Source)
+    const source = reachedSource(point.Source, point.client, sources)
     if (/(shared|slave)$/.test(point.Propagation))
       checkPropagation(realpathSync(point.Source), point.Propagation, readFileSync('/proc/self/mountinfo', 'utf8'))
     return point.mapOwner === true
-      ? ownerMapped(bindMount({ ...request, ownerMap: { owner, user: onMachine(user, sources.idMaps) } }))
-      : bindMount(request)
+      ? ownerMapped(bindMount({ ...request, source, ownerMap: { owner, user: onMachine(user, sources.idMaps) } }))
+      : bindMount({ ...request, source })
   }
   const volume = sources.volume(point.Name ?? '')
   const subpath = spec?.VolumeOptions?.Subpath
   if (subpath) return ownedBy(bindMount({ ...request, source: sources.subpath(volume, subpath) }), sources.idMaps)
-  const mounted = volumeMount(volume, request)
+  const mounted = volumeMount(volume, request, sources)
   return mounted ?? ownedBy(bindMount({ ...request, source: volume.mountpoint }), sources.idMaps)
 }
 
@@ -109,12 +114,12 @@ function onMachine({ uid, gid }: OciUser, idMaps: IdMaps | undefined): Owner {
 const ownerMapped = (mount: OciMount): OciMount => ({ ...mount, options: [...(mount.options ?? []), 'idmap'] })
 
 /** A volume that is a file system of its own (driver options type, device, o) is mounted in the container only; wire fact 162. */
-function volumeMount(volume: Volume, request: BindRequest): OciMount | undefined {
+function volumeMount(volume: Volume, request: BindRequest, sources: MountSources): OciMount | undefined {
   const { type, device, o } = volume.options
   if (type === undefined && device === undefined) return undefined
   const options = (o ?? '').split(',').filter((word) => word !== '')
-  if (options.includes('bind') || options.includes('rbind') || type === 'bind')
-    return bindMount({ ...request, source: device ?? '' })
+  if (isBindVolume(volume.options))
+    return bindMount({ ...request, source: reachedSource(device ?? '', volume.client, sources) })
   return {
     destination: request.destination,
     type: type ?? 'none',
@@ -132,13 +137,25 @@ const sizeOf = ({ options }: Volume): string[] => {
   return size === undefined ? [] : [`size=${size}`]
 }
 
+function reachedSource(path: string, client: Credentials | undefined, sources: MountSources): string {
+  if (client === undefined) return path
+  try {
+    return sources.reached(path, client)
+  } catch (error) {
+    throw isErrno(error, 'ENOENT', 'ENOTDIR') ? noSource(path) : error
+  }
+}
+
+const noSource = (path: string): EngineError =>
+  new EngineError('invalid', `invalid mount config for type "bind": bind source path does not exist: ${path}`)
+
 function ownerOf(path: string): { uid: number; gid: number } {
   try {
     const { uid, gid } = statSync(path)
     return { uid, gid }
   } catch (error) {
     if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error
-    throw new EngineError('invalid', `invalid mount config for type "bind": bind source path does not exist: ${path}`)
+    throw noSource(path)
   }
 }
 

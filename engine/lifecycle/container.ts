@@ -4,6 +4,7 @@
  */
 
 import type { ImageRunConfig } from '../images/image.ts'
+import type { Credentials } from '../kernel/file-rights.ffi.ts'
 import type { Endpoint, PortBinding } from '../network/network.ts'
 import type { Limits } from '../spec/limits.ts'
 
@@ -132,6 +133,8 @@ export type MountPoint = {
   anonymous?: boolean
   /** Files of the source's owner appear as the container's user, and the reverse; mount_setattr(2) MOUNT_ATTR_IDMAP. */
   mapOwner?: boolean
+  /** With whose rights a bind's source is reached at each start; absent: root's. */
+  client?: Credentials
 }
 
 export type ProbeResult = {

@@ -1,6 +1,7 @@
 /** What one can do with containers: the contract between the API and the lifecycle. One verb, one file beside this. */
 import type { Duplex, Readable } from 'node:stream'
 import type { CgroupUse } from '../cgroup/cgroup.ts'
+import type { Credentials } from '../kernel/file-rights.ffi.ts'
 import type { InterfaceCounters } from '../network/network.ts'
 import type { LogPosition } from '../shim/shim.ts'
 import type {
@@ -18,6 +19,8 @@ export type CreateContainer = {
   config: ContainerConfig
   hostConfig: HostConfig
   endpoints: Record<string, EndpointSettings>
+  /** With whose rights paths of the machine are mounted; absent: root's. */
+  client?: Credentials
 }
 
 export type WaitCondition = 'not-running' | 'next-exit' | 'removed'

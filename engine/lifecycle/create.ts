@@ -7,6 +7,7 @@ import { newId } from '../base/identifier.ts'
 import { never, timestamp } from '../base/time.ts'
 import { supportedResources } from '../cgroup/support.ts'
 import type { Image } from '../images/image.ts'
+import type { Credentials } from '../kernel/file-rights.ffi.ts'
 import { resourcesOf } from '../spec/limits.ts'
 import { record, type Span, span, withTrace } from '../trace/trace.ts'
 import type { Container, ContainerConfig, EndpointSettings, HostConfig, MountPoint } from './container.ts'
@@ -33,6 +34,7 @@ type Plan = {
   hostConfig: HostConfig
   networks: Record<string, EndpointSettings>
   mounts: NamedRequest[]
+  client: Credentials | undefined
   path: string
   args: string[]
   warnings: string[]
@@ -64,7 +66,7 @@ function planCreation(engine: Engine, request: CreateContainer): Plan {
     sharedNamespaces(engine, completeHostConfig(request.hostConfig, engine.cgroups.version)),
   )
   const mounts = mountRequests(config, hostConfig, inheritedMounts(engine, hostConfig))
-  checkSources(mounts)
+  checkSources(mounts, request.client)
   for (const { type, source } of mounts) if (type === 'image') mountedImage(engine, source as string)
   return {
     id: newId(),
@@ -73,6 +75,7 @@ function planCreation(engine: Engine, request: CreateContainer): Plan {
     hostConfig,
     networks: endpointSettings(engine, request.endpoints, hostConfig),
     mounts: nameVolumes(mounts),
+    client: request.client,
     ...commandOf(config),
     warnings: [
       ...platformWarnings(request.platform, image),
@@ -151,7 +154,7 @@ async function make(engine: Engine, plan: Plan, name: string): Promise<Container
   const mounts: MountPoint[] = []
   for (const request of plan.mounts) {
     if (request.anonymous) undo.defer(() => engine.volumes.remove(request.name as string, { force: true, usedBy: [] }))
-    const made = await makeMountPoint(engine, id, request)
+    const made = await makeMountPoint(engine, id, request, plan.client)
     if (made.fill)
       await span('snapshot', `fill volume ${made.point.Name}`, () => copyUp(engine, plan.image, made.point))
     mounts.push(made.point)

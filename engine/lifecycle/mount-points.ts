@@ -1,9 +1,11 @@
 /** From what was asked to be mounted to what is there to be mounted: volumes and directories are made. */
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, statSync } from 'node:fs'
 import { EngineError, isKind, messageOf } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
 import type { Image } from '../images/image.ts'
+import { type Credentials, withRightsOf } from '../kernel/file-rights.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
+import { mayNot, openForClient } from '../volumes/host-path.ts'
 import type { MountPoint } from './container.ts'
 import type { Engine } from './engine.ts'
 import type { MountRequest } from './mount-request.ts'
@@ -18,11 +20,25 @@ export const nameVolumes = (requests: readonly MountRequest[]): NamedRequest[] =
     anonymous: request.type === 'volume' && request.source === undefined,
   }))
 
-/** Throws invalid for a bind whose source must exist and does not, before anything is made. */
-export function checkSources(requests: readonly MountRequest[]): void {
+/**
+ * Throws invalid for a bind whose source must exist and does not, and forbidden for one that the client may not read,
+ * before anything is made.
+ */
+export function checkSources(requests: readonly MountRequest[], client: Credentials | undefined): void {
   for (const { type, source, createSource } of requests) {
-    if (type !== 'bind' || createSource || source === undefined || existsSync(source)) continue
+    if (type !== 'bind' || source === undefined) continue
+    if (client === undefined ? createSource || existsSync(source) : isThereFor(client, source) || createSource) continue
     throw new EngineError('invalid', `invalid mount config for type "bind": bind source path does not exist: ${source}`)
+  }
+}
+
+function isThereFor(client: Credentials, path: string): boolean {
+  try {
+    closeSync(openForClient(path, client))
+    return true
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error
+    return false
   }
 }
 
@@ -31,10 +47,18 @@ export type MadeMount = {
   fill: boolean
 }
 
-/** @param id of the container that mounts it */
-export async function makeMountPoint(engine: Engine, id: string, request: NamedRequest): Promise<MadeMount> {
-  if (request.type === 'volume') return volumePoint(engine, request)
-  if (request.type === 'bind') return { point: bindPoint(request), fill: false }
+/**
+ * @param id of the container that mounts it
+ * @param client who asked for it; undefined: root
+ */
+export async function makeMountPoint(
+  engine: Engine,
+  id: string,
+  request: NamedRequest,
+  client: Credentials | undefined,
+): Promise<MadeMount> {
+  if (request.type === 'volume') return volumePoint(engine, request, client)
+  if (request.type === 'bind') return { point: bindPoint(request, client), fill: false }
   if (request.type === 'image') return { point: await imagePoint(engine, id, request), fill: false }
   return { point: { ...plainPoint(request), Type: 'tmpfs', Source: '' }, fill: false }
 }
@@ -63,18 +87,22 @@ async function imagePoint(engine: Engine, id: string, request: NamedRequest): Pr
   return { ...plainPoint(request), Type: 'image', Source: image.id, snapshot }
 }
 
-function bindPoint(request: NamedRequest): MountPoint {
+function bindPoint(request: NamedRequest, client: Credentials | undefined): MountPoint {
   const source = request.source as string
-  if (request.createSource) makeSource(source)
+  if (request.createSource)
+    if (client === undefined) makeSource(source)
+    else withRightsOf(client, () => makeSource(source, client))
   return {
     Type: 'bind',
     Source: source,
     ...plainPoint(request),
     ...(request.mapOwner ? { mapOwner: true } : {}),
+    ...(client === undefined ? {} : { client }),
   }
 }
 
-function makeSource(path: string): void {
+/** With whatever rights the caller has: what is made belongs to the client, and stands where it may make something. */
+function makeSource(path: string, client?: Credentials): void {
   try {
     statSync(path)
   } catch (error) {
@@ -82,6 +110,7 @@ function makeSource(path: string): void {
     try {
       mkdirSync(path, { recursive: true, mode: 0o755 })
     } catch (failure) {
+      if (client !== undefined && isErrno(failure, 'EACCES', 'EPERM')) throw mayNot(path, client, 'make', failure)
       throw sourceError(path, failure)
     }
   }
@@ -99,13 +128,14 @@ function isKnown(engine: Engine, volume: string): boolean {
   }
 }
 
-async function volumePoint(engine: Engine, request: NamedRequest): Promise<MadeMount> {
+async function volumePoint(engine: Engine, request: NamedRequest, client: Credentials | undefined): Promise<MadeMount> {
   const known = isKnown(engine, request.name as string)
   const volume = await engine.volumes.create({
     name: request.name as string,
     driver: request.driver,
     labels: request.anonymous ? { 'com.docker.volume.anonymous': '', ...request.labels } : request.labels,
     options: request.driverOptions,
+    ...(client === undefined ? {} : { client }),
   })
   if (!known) engine.events.emit('volume', 'create', volume.name, { driver: volume.driver })
   return {

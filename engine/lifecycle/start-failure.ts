@@ -5,8 +5,9 @@ import { failedNetworking } from './network-setup.ts'
 /** The text decides the exit code of `docker run`: 127 not found, 126 not executable, 125 the rest. */
 export function startFailure(error: unknown): { exitCode: number; error: EngineError } {
   const message = messageOf(error)
-  if (error instanceof EngineError && (error.kind === 'not-found' || message.startsWith(failedNetworking)))
-    return { exitCode: 128, error }
+  if (error instanceof EngineError)
+    if (error.kind === 'not-found' || error.kind === 'forbidden' || message.startsWith(failedNetworking))
+      return { exitCode: 128, error }
   const failed = (text: string): string => `failed to create task for container: ${text}`
   if (/executable file not found|no such file or directory|ENOENT/i.test(message))
     return {

@@ -76,7 +76,9 @@ async function launch(
   undo.defer(() => rm(directory, { recursive: true, force: true }))
   const early = await connectNetworks(engine, container)
   undo.defer(() => disconnectNetworks(engine, container))
-  await span('lifecycle', 'write bundle', () => writeBundle(engine, container, directory, early))
+  using held = new DisposableStack()
+  const files = { directory, network: early, held }
+  await span('lifecycle', 'write bundle', () => writeBundle(engine, container, files))
   const launching = span('shim', 'fork supervisor', () => engine.supervisors.launch(directory))
   undo.defer(() => destroyShim(engine, container, launching))
   const shim = await unlessAborted(signal, launching)

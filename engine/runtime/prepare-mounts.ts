@@ -70,6 +70,9 @@ function mapsOf({ uidMappings, gidMappings }: OciMount, spec: OciSpec): [OciIdMa
   return [uidMappings ?? spec.linux?.uidMappings ?? [], gidMappings ?? spec.linux?.gidMappings ?? []]
 }
 
+/** An open file of a process is on a mount of that one's namespace, which is the parent's, too, and not the child's. */
+const isOpenFile = (source: string): boolean => /^\/proc\/\d+\/fd\/\d+$/.test(source)
+
 function sourceOf({ spec, bundle }: CreateRequest, listed: OciMount, maps: UserNamespaces): number | undefined {
   const entry = absoluteMount(listed, bundle)
   const plan = planMount(entry.options ?? [])
@@ -80,7 +83,10 @@ function sourceOf({ spec, bundle }: CreateRequest, listed: OciMount, maps: UserN
   if (foreign !== undefined) return openForeignSource(foreign, (plan.flags & ms.MS_REC) !== 0)
   // A source in the root itself shows the mounts before this one, which only the child makes.
   const inside = entry.source?.startsWith(`${resolve(bundle, spec.root.path)}/`) === true
-  if (idmap === undefined) return hasNamespace(spec, 'user') && !inside ? trySource(entry, plan) : undefined
+  if (idmap === undefined) {
+    if (isOpenFile(entry.source ?? '')) return openSource(entry, plan)
+    return hasNamespace(spec, 'user') && !inside ? trySource(entry, plan) : undefined
+  }
   const copy = openSource(entry, plan)
   try {
     mapOwners(copy, maps.get(...mapsOf(entry, spec)), entry.source ?? '', idmap === 'recursive')

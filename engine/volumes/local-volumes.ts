@@ -5,10 +5,12 @@ import type { Database, Row, Schema } from '../base/database.ts'
 import { EngineError } from '../base/errors.ts'
 import { newId } from '../base/identifier.ts'
 import { timestamp } from '../base/time.ts'
+import type { Credentials } from '../kernel/file-rights.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { openDirectory } from '../kernel/paths.ffi.ts'
 import { Trash } from '../snapshots/trash.ts'
 import { inSlices, measure } from '../snapshots/tree.ts'
+import { checkVolumeAccess } from './host-path.ts'
 import type { Volume, Volumes } from './volume.ts'
 import { checkVolumeOptions, volumeName } from './volume-options.ts'
 
@@ -21,6 +23,7 @@ export const volumeSchema: Schema = {
       labels TEXT NOT NULL,
       options TEXT NOT NULL
     ) STRICT, WITHOUT ROWID`,
+    `ALTER TABLE volume ADD COLUMN client TEXT`,
   ],
 }
 
@@ -75,6 +78,7 @@ export class LocalVolumes implements Volumes {
       created: String(row.created),
       labels: JSON.parse(String(row.labels)) as Record<string, string>,
       options: JSON.parse(String(row.options)) as Record<string, string>,
+      ...(row.client === null ? {} : { client: JSON.parse(String(row.client)) as Credentials }),
     }
   }
 
@@ -87,6 +91,7 @@ export class LocalVolumes implements Volumes {
     driver?: string
     labels?: Record<string, string>
     options?: Record<string, string>
+    client?: Credentials
   }): Promise<Volume> {
     const name = request.name ? volumeName(request.name) : newId()
     const driver = request.driver || 'local'
@@ -95,17 +100,19 @@ export class LocalVolumes implements Volumes {
     checkVolumeOptions(request.options ?? {})
     const known = this.#find(name)
     if (known !== undefined) return known
+    if (request.client !== undefined) checkVolumeAccess(request.options ?? {}, request.client)
     // A directory without a row is what a crash left of another volume: its files are nobody's.
     this.#discard(name)
     mkdirSync(join(this.#root, name), { mode: 0o701 })
     mkdirSync(join(this.#root, name, '_data'), { mode: 0o755 })
     const labels = { ...request.labels, ...(request.name ? {} : { 'com.docker.volume.anonymous': '' }) }
     this.#database.run(
-      'INSERT INTO volume (name, created, labels, options) VALUES (?, ?, ?, ?)',
+      'INSERT INTO volume (name, created, labels, options, client) VALUES (?, ?, ?, ?, ?)',
       name,
       timestamp(),
       JSON.stringify(labels),
       JSON.stringify(request.options ?? {}),
+      request.client === undefined ? null : JSON.stringify(request.client),
     )
     return this.get(name)
   }

@@ -18,6 +18,10 @@ export function volumeName(untrusted: string): VolumeName {
 
 const names = new Set(['type', 'device', 'o', 'size'])
 
+/** Whether it shows a directory of the machine, as `mount --bind` would. */
+export const isBindVolume = ({ type, o }: Readonly<Record<string, string>>): boolean =>
+  type === 'bind' || (o ?? '').split(',').some((word) => word === 'bind' || word === 'rbind')
+
 /** What a mount of the volume will need; the mount itself is made in the container. Nothing is passed over. */
 export function checkVolumeOptions(options: Readonly<Record<string, string>>): void {
   const refuse = (why: string): never => {
@@ -25,7 +29,7 @@ export function checkVolumeOptions(options: Readonly<Record<string, string>>): v
   }
   for (const name of Object.keys(options)) if (!names.has(name)) refuse(`invalid option: ${JSON.stringify(name)}`)
   const { type, device, o, size } = options
-  const binds = type === 'bind' || (o ?? '').split(',').some((word) => word === 'bind' || word === 'rbind')
+  const binds = isBindVolume(options)
   if (binds && !device?.startsWith('/')) refuse('a bind needs an absolute path as its device')
   if (type !== undefined && type !== 'tmpfs' && !device) refuse('missing required option: "device"')
   if (type === undefined && (device !== undefined || o !== undefined) && !binds)

@@ -1,4 +1,5 @@
 /** Named volumes as the lifecycle sees them: directories `volumes/NAME/_data` of the root, with a row each. */
+import type { Credentials } from '../kernel/file-rights.ffi.ts'
 
 export type Volume = {
   name: string
@@ -7,6 +8,8 @@ export type Volume = {
   created: string
   labels: Record<string, string>
   options: Record<string, string>
+  /** Whose rights a bind's device is reached with; absent: root's. */
+  client?: Credentials
 }
 
 export type Volumes = {
@@ -19,6 +22,8 @@ export type Volumes = {
     driver?: string
     labels?: Record<string, string>
     options?: Record<string, string>
+    /** Who asked for it; absent: root. forbidden where the options would show them more than they may see. */
+    client?: Credentials
   }): Promise<Volume>
   /** conflict while `usedBy` names containers; wire fact 158. */
   remove(name: string, options: { force: boolean; usedBy: string[] }): Promise<void>

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { daemonWords, unitFiles } from '../../../engine/cli/setup-service.ts'
 
-const settings = { user: 1000, socket: '/run/drydock/docker.sock', root: '/var/lib/drydock', execRoot: '/run/drydock' }
+const settings = {
+  user: 1000,
+  group: 27,
+  clientMounts: 'any',
+  socket: '/run/drydock/docker.sock',
+  root: '/var/lib/drydock',
+  execRoot: '/run/drydock',
+} as const
 
 test('the service runs the current version with its directories, and lets containers live', () => {
   const unit = unitFiles('/opt/drydock', settings)['drydock.service'] ?? ''
@@ -18,6 +25,7 @@ test('the socket belongs to the user it was set up for', () => {
   const unit = unitFiles('/opt/drydock', settings)['drydock.socket'] ?? ''
   assert.match(unit, /^ListenStream=\/run\/drydock\/docker\.sock$/m)
   assert.match(unit, /^SocketUser=1000$/m)
+  assert.match(unit, /^SocketGroup=27$/m)
   assert.match(unit, /^SocketMode=0660$/m)
 })
 
@@ -39,5 +47,9 @@ test('the words of the daemon name each setting once', () => {
     '/run/drydock/docker.sock',
     '--user',
     '1000',
+    '--group',
+    '27',
+    '--client-mounts',
+    'any',
   ])
 })
