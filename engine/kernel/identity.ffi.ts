@@ -1,7 +1,8 @@
 /** Who a process is and what it may: setresuid(2), setgroups(2), capset(2), prctl(2), prlimit(2). */
+
+import { callSequence, type SystemCall } from './call-sequence.ffi.ts'
 import { capabilityNumbers } from './capabilities.table.ts'
-import { errnoNumbers } from './errno.table.ts'
-import { declare, declarePlain, declareRaw } from './libc.ffi.ts'
+import { declare, declarePlain, declareRaw, SyscallError } from './libc.ffi.ts'
 
 // The thread has no siblings (forked, single-threaded), so libc's wrappers and the kernel's calls agree.
 const cSetresuid = declare(
@@ -15,7 +16,6 @@ const cSetresgid = declare(
   (gid) => `${gid}`,
 )
 const cSetgroups = declare('setgroups', 'int setgroups(size_t count, void *list)', (count) => `of ${count}`)
-const cCapset = declare('capset', 'int capset(void *header, void *data)')
 const cCapget = declare('capget', 'int capget(void *header, void *data)')
 const cPrctl = declare(
   'prctl',
@@ -81,25 +81,37 @@ export function permittedCapabilities(): bigint {
 }
 
 /** The caller's own sets; what the kernel does not know is left out. capset(2). */
-export function setCapabilities(sets: CapabilitySets): void {
+export function capabilitiesCall(sets: CapabilitySets): SystemCall {
   const known = (1n << BigInt(lastCapability() + 1)) - 1n
-  const header = Buffer.alloc(8)
+  const header = Buffer.allocUnsafeSlow(8).fill(0)
   header.writeUInt32LE(LINUX_CAPABILITY_VERSION_3, 0)
-  const data = Buffer.alloc(24)
+  const data = Buffer.allocUnsafeSlow(24).fill(0)
   for (const [index, mask] of [sets.effective, sets.permitted, sets.inheritable].entries()) {
     data.writeUInt32LE(Number(mask & known & 0xffffffffn), index * 4)
     data.writeUInt32LE(Number((mask & known) >> 32n), 12 + index * 4)
   }
-  cCapset(header, data)
+  return { name: 'capset', args: [header, data], failure: (errno) => new SyscallError('capset', errno, '') }
 }
 
-/** Exactly these ambient ones; each must be permitted and inheritable already. */
-export function setAmbient(mask: bigint): void {
-  const cleared = cPrctlRaw(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-  if (cleared < 0 && cleared !== -errnoNumbers.EINVAL)
-    throw new Error(`prctl PR_CAP_AMBIENT_CLEAR_ALL: errno ${-cleared}`)
-  for (let number = 0; number <= lastCapability(); number += 1)
-    if ((mask & (1n << BigInt(number))) !== 0n) cPrctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0)
+/** `capabilitiesCall` at once. */
+export const setCapabilities = (sets: CapabilitySets): void => {
+  callSequence([capabilitiesCall(sets)])()
+}
+
+/** Exactly these ambient ones; each must be permitted and inheritable already. PR_CAP_AMBIENT(2const). */
+export function ambientCalls(mask: bigint): SystemCall[] {
+  const call = (...args: number[]): SystemCall => ({
+    name: 'prctl',
+    args: [PR_CAP_AMBIENT, ...args, 0, 0],
+    failure: (errno) => new SyscallError('prctl', errno, `PR_CAP_AMBIENT (${args.join(', ')})`),
+  })
+  const numbers = Array.from({ length: lastCapability() + 1 }, (_, number) => number)
+  return [
+    call(PR_CAP_AMBIENT_CLEAR_ALL, 0),
+    ...numbers
+      .filter((number) => (mask & (1n << BigInt(number))) !== 0n)
+      .map((number) => call(PR_CAP_AMBIENT_RAISE, number)),
+  ]
 }
 
 /** Whether permitted capabilities outlive the change away from user 0; cleared by execve. */
@@ -145,11 +157,20 @@ export const resourceLimits: Readonly<Record<string, number>> = {
 const limitBits = (value: number): bigint => (value < 0 || value >= 2 ** 63 ? 2n ** 64n - 1n : BigInt(value))
 
 /** -1 is no limit. `pid` 0 is the caller. */
-export function setResourceLimit(pid: number, resource: number, soft: number, hard: number): void {
-  const limit = Buffer.alloc(16)
+export function resourceLimitCall(pid: number, resource: number, soft: number, hard: number): SystemCall {
+  const limit = Buffer.allocUnsafeSlow(16)
   limit.writeBigUInt64LE(limitBits(soft), 0)
   limit.writeBigUInt64LE(limitBits(hard), 8)
-  cPrlimit(pid, resource, limit, null)
+  return {
+    name: 'prlimit64',
+    args: [pid, resource, limit, 0],
+    failure: (errno) => new SyscallError('prlimit', errno, `${resource} of ${pid}`),
+  }
+}
+
+/** `resourceLimitCall` at once. */
+export const setResourceLimit = (pid: number, resource: number, soft: number, hard: number): void => {
+  callSequence([resourceLimitCall(pid, resource, soft, hard)])()
 }
 
 /** What is set now; -1 is no limit. `pid` 0 is the caller. */

@@ -63,8 +63,5 @@ export function declareRaw(prototype: string): (...args: Argument[]) => number {
 export const declarePlain = (prototype: string): ((...args: Argument[]) => number | bigint) =>
   libc.func(prototype) as unknown as RawCall
 
-/** What the last call left, for callers whose call has no result of its own. */
-export const lastErrno = (): number => koffi.errno()
-
 /** The address of a buffer's first byte, for structs that hold pointers. The caller keeps the buffer alive. */
 export const addressOf = (buffer: Buffer): bigint => koffi.address(buffer)

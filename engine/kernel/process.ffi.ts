@@ -1,12 +1,9 @@
 /** Processes: fork(2), clone3(2), execve(2), waitid(2), pidfd_open(2), prctl(2). */
 
+import { callSequence, type SystemCall } from './call-sequence.ffi.ts'
 import { errnoNumbers } from './errno.table.ts'
-import { nativeSequence } from './fork-sequence.ffi.ts'
-import { type Argument, addressOf, declare, declarePlain, declareRaw, lastErrno, SyscallError } from './libc.ffi.ts'
+import { type Argument, addressOf, declare, declarePlain, declareRaw, SyscallError } from './libc.ffi.ts'
 
-const cExecve = declare('execve', 'int execve(const char *path, const char **argv, const char **envp)', (path) =>
-  JSON.stringify(path),
-)
 const cWaitid = declareRaw('int waitid(int idtype, int id, void *info, int options)')
 const cExit = declarePlain('void _exit(int status)')
 const cKill = declare('kill', 'int kill(int pid, int signal)', (pid, signal) => `${pid} with signal ${signal}`)
@@ -22,7 +19,6 @@ const cGetpid = declarePlain('int getpid()')
 
 const SYS_PIDFD_SEND_SIGNAL = 424
 const SYS_PIDFD_OPEN = 434
-const SYS_CLONE3 = 435
 const MADV_DOFORK = 11
 
 /** Flags of clone3(2) beside the namespace kinds (namespaces.ffi.ts). */
@@ -61,19 +57,25 @@ export function forkableRanges(maps: string): readonly Range[] {
 }
 
 const cloneArgs = Buffer.allocUnsafeSlow(88).fill(0)
-/** The child's pidfd, its pid as the parent sees it, its pid as it sees itself: each written by the kernel. */
-const results = Buffer.allocUnsafeSlow(24).fill(0)
-let forkSequence: (() => void) | undefined
+/** Written by the kernel. */
+const childPidfd = Buffer.allocUnsafeSlow(4).fill(0)
+let fork: (() => bigint) | undefined
 
 /** Reads the memory map, once. Must run before the first `clone`, in a process started with UV_USE_IO_URING=0. */
 export function prepareFork(maps: string): void {
   // ENOMEM of madvise only says that there are holes between the mappings: the rest is done.
-  const advise = forkableRanges(maps).map(([start, length]) => ({
-    name: 'madvise',
-    args: [start, length, MADV_DOFORK],
-  }))
-  const clone = { name: 'syscall', args: [SYS_CLONE3, addressOf(cloneArgs), cloneArgs.length] }
-  forkSequence = nativeSequence([...advise, clone])
+  const advise = forkableRanges(maps).map(
+    ([start, length]): SystemCall => ({ name: 'madvise', args: [start, length, MADV_DOFORK] }),
+  )
+  fork = callSequence([
+    ...advise,
+    {
+      name: 'clone3',
+      args: [cloneArgs, cloneArgs.length],
+      failure: (errno) =>
+        new SyscallError('clone3', errno, `with flags 0x${cloneArgs.readBigUInt64LE(0).toString(16)}`),
+    },
+  ])
 }
 
 export type CloneRequest = {
@@ -84,8 +86,6 @@ export type CloneRequest = {
 }
 
 const SIGCHLD = 17n
-const CLONE_PARENT_SETTID = 0x100000n
-const CLONE_CHILD_SETTID = 0x1000000n
 
 /**
  * clone3(2) without a new stack, as fork(2) does it. Returns the child's pid to the parent and 0 to the child.
@@ -95,31 +95,50 @@ const CLONE_CHILD_SETTID = 0x1000000n
  * until `execve` or `exit`.
  */
 export function clone(request: CloneRequest): { pid: number; pidfd: number } {
-  if (forkSequence === undefined) throw new Error('clone: prepareFork has not been called')
+  if (fork === undefined) throw new Error('clone: prepareFork has not been called')
   fillCloneArgs(request)
-  forkSequence()
-  // Only the parent's copy of the memory holds the child's pid, and only the child's its own.
-  const pid = results.readInt32LE(8)
-  if (pid !== 0) return { pid, pidfd: (request.flags & cloneFlags.CLONE_PIDFD) === 0n ? -1 : results.readInt32LE(0) }
-  if (results.readInt32LE(16) !== 0) return { pid: 0, pidfd: -1 }
-  throw new SyscallError('clone3', lastErrno(), `with flags 0x${request.flags.toString(16)}`)
+  const pid = Number(fork())
+  const named = pid !== 0 && (request.flags & cloneFlags.CLONE_PIDFD) !== 0n
+  return { pid, pidfd: named ? childPidfd.readInt32LE(0) : -1 }
 }
 
 function fillCloneArgs({ flags, cgroup }: CloneRequest): void {
-  results.fill(0)
   cloneArgs.fill(0)
-  cloneArgs.writeBigUInt64LE(flags | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID, 0)
-  cloneArgs.writeBigUInt64LE(addressOf(results), 8)
-  cloneArgs.writeBigUInt64LE(addressOf(results) + 16n, 16)
-  cloneArgs.writeBigUInt64LE(addressOf(results) + 8n, 24)
+  cloneArgs.writeBigUInt64LE(flags, 0)
+  cloneArgs.writeBigUInt64LE(addressOf(childPidfd), 8)
   // With CLONE_PARENT the exit signal must be 0: it is inherited from the caller.
   if ((flags & cloneFlags.CLONE_PARENT) === 0n) cloneArgs.writeBigUInt64LE(SIGCHLD, 32)
   if (cgroup !== undefined) cloneArgs.writeBigUInt64LE(BigInt(cgroup), 80)
 }
 
-/** Replaces the program; returns only by throwing. Lists are NULL-terminated here. */
+/** The texts, each with its null, and a null-terminated list of where they are. */
+function textList(texts: readonly string[]): { list: Buffer; bytes: Buffer } {
+  const parts = texts.map((text) => Buffer.from(`${text}\0`))
+  const bytes = Buffer.allocUnsafeSlow(parts.reduce((sum, { length }) => sum + length, 1))
+  const list = Buffer.allocUnsafeSlow((texts.length + 1) * 8).fill(0)
+  const start = addressOf(bytes)
+  let at = 0
+  for (const [index, part] of parts.entries()) {
+    list.writeBigUInt64LE(start + BigInt(at), index * 8)
+    at += part.copy(bytes, at)
+  }
+  return { list, bytes }
+}
+
+/** As `execve`, for a row of calls. */
+export function executeCall(path: string, argv: readonly string[], environment: readonly string[]): SystemCall {
+  const [file, args, variables] = [textList([path]), textList(argv), textList(environment)]
+  return {
+    name: 'execve',
+    args: [file.bytes, args.list, variables.list],
+    holds: [args.bytes, variables.bytes],
+    failure: (errno) => new SyscallError('execve', errno, JSON.stringify(path)),
+  }
+}
+
+/** Replaces the program; returns only by throwing. */
 export function execve(path: string, argv: readonly string[], environment: readonly string[]): never {
-  cExecve(path, [...argv, null], [...environment, null])
+  callSequence([executeCall(path, argv, environment)])()
   throw new Error('execve returned')
 }
 
@@ -195,7 +214,11 @@ export const setDumpable = (dumpable: boolean): Argument => cPrctl(PR_SET_DUMPAB
 /** Orphans below the caller become its children; PR_SET_CHILD_SUBREAPER(2const). */
 export const becomeSubreaper = (): Argument => cPrctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 /** From here on execve grants nothing; cannot be undone. PR_SET_NO_NEW_PRIVS(2const). */
-export const setNoNewPrivileges = (): Argument => cPrctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+export const noNewPrivilegesCall: SystemCall = {
+  name: 'prctl',
+  args: [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0],
+  failure: (errno) => new SyscallError('prctl', errno, 'PR_SET_NO_NEW_PRIVS'),
+}
 /** The thread's name as ps(1) shows it: at most 15 bytes. */
 export const setProcessName = (name: string): Argument => prctlName(PR_SET_NAME, name)
 

@@ -10,6 +10,7 @@ import { borrowDescriptor, pidfdSendSignal, reap } from '../kernel/process.ffi.t
 import { hostId } from '../spec/id-maps.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { releaseRoot } from './borrowed-tree.ts'
+import { filterOf } from './compiled-filter.ts'
 import { applyOomScore, raiseLimits } from './credentials.ts'
 import { type Conversation, forkInit } from './fork-init.ts'
 import { pausesBeforeRoot, runHooks, runtimeHooks, stateOf } from './hooks.ts'
@@ -46,6 +47,7 @@ export type CreatedProcess = {
  */
 export function createContainer(request: CreateRequest): CreatedProcess {
   validate(request.spec)
+  filterOf(request.spec)
   using cleanup = new DisposableStack()
   const { cgroup, spec } = request
   let succeeded = false

@@ -3,15 +3,18 @@
  * that a later one gives up; capabilities(7), seccomp(2).
  */
 import { closeSync, constants, existsSync, fstatSync, openSync, readSync, writeFileSync } from 'node:fs'
-import { EngineError, messageOf } from '../base/errors.ts'
+import { EngineError } from '../base/errors.ts'
+import { callSequence, type SystemCall } from '../kernel/call-sequence.ffi.ts'
 import {
+  ambientCalls,
+  capabilitiesCall,
   capabilityMask,
   dropBoundingExcept,
   keepCapabilities,
   permittedCapabilities,
   resourceLimit,
+  resourceLimitCall,
   resourceLimits,
-  setAmbient,
   setCapabilities,
   setFileCreationMask,
   setGroup,
@@ -20,11 +23,11 @@ import {
   setUser,
 } from '../kernel/identity.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
-import { currentPid, setNoNewPrivileges } from '../kernel/process.ffi.ts'
+import { currentPid, noNewPrivilegesCall } from '../kernel/process.ffi.ts'
 import type { OciProcess } from '../spec/oci.ts'
 import { writeProcFile } from './proc-file.ts'
 
-/** Under these our own work could not go on: memory, descriptors, forks. They are set in the last moment. */
+/** Under these our own work could not go on: memory, descriptors, forks. They are among the last calls. */
 const crampingLimits: ReadonlySet<string> = new Set([
   'RLIMIT_AS',
   'RLIMIT_DATA',
@@ -35,17 +38,23 @@ const crampingLimits: ReadonlySet<string> = new Set([
   'RLIMIT_CPU',
 ])
 
-export function applyResourceLimits(process: OciProcess, which: 'early' | 'last'): void {
-  for (const { type, soft, hard } of process.rlimits ?? []) {
-    if (crampingLimits.has(type) !== (which === 'last')) continue
-    try {
-      setResourceLimit(0, resourceLimits[type]!, soft, hard)
-    } catch (error) {
-      throw new EngineError('invalid', `process.rlimits: cannot set ${type} to ${soft}:${hard}: ${messageOf(error)}`, {
-        cause: error,
-      })
+function limitCalls(process: OciProcess, areCramping: boolean): SystemCall[] {
+  const wanted = (process.rlimits ?? []).filter(({ type }) => crampingLimits.has(type) === areCramping)
+  return wanted.map(({ type, soft, hard }) => {
+    const call = resourceLimitCall(0, resourceLimits[type]!, soft, hard)
+    const failure = (errno: number): EngineError => {
+      const cause = call.failure!(errno)
+      const what = `process.rlimits: cannot set ${type} to ${soft}:${hard}: ${cause.message}`
+      return new EngineError('invalid', what, { cause })
     }
-  }
+    return { ...call, failure }
+  })
+}
+
+/** Those that the steps to come can be done under. */
+export function applyResourceLimits(process: OciProcess): void {
+  const calls = limitCalls(process, false)
+  if (calls.length > 0) callSequence(calls)()
 }
 
 /**
@@ -105,16 +114,18 @@ function becomeMember(gids: readonly number[]): void {
 }
 
 /** The five sets as configured. For a user other than 0 execve(2) clears what is not ambient. */
-export function dropCapabilities(process: OciProcess): void {
+function dropCalls(process: OciProcess): SystemCall[] {
   const sets = process.capabilities ?? {}
   // What the engine itself lacks cannot be given: on such a machine a container gets less, as with runc.
   const available = permittedCapabilities()
-  setCapabilities({
-    effective: maskOf(sets.effective) & available,
-    permitted: maskOf(sets.permitted) & available,
-    inheritable: maskOf(sets.inheritable) & available,
-  })
-  setAmbient(maskOf(sets.ambient) & available)
+  return [
+    capabilitiesCall({
+      effective: maskOf(sets.effective) & available,
+      permitted: maskOf(sets.permitted) & available,
+      inheritable: maskOf(sets.inheritable) & available,
+    }),
+    ...ambientCalls(maskOf(sets.ambient) & available),
+  ]
 }
 
 /** Takes effect at the next execve(2). */
@@ -139,18 +150,16 @@ function writeLabel(attribute: string, value: string, field: string): void {
 }
 
 /**
- * The last steps before execve. Without no-new-privileges a filter needs CAP_SYS_ADMIN, so it is loaded before the
- * capabilities go; with it, after, so that the filter never sees capset(2).
+ * The last calls before execve, up to the filter's and behind it: the cramping limits first, while there is the right to
+ * raise them. Without no-new-privileges a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with it,
+ * after, so that the filter never sees capset(2).
  */
-export function surrender(process: OciProcess, loadFilter: () => void): void {
-  if (process.noNewPrivileges === true) {
-    setNoNewPrivileges()
-    dropCapabilities(process)
-    loadFilter()
-  } else {
-    loadFilter()
-    dropCapabilities(process)
-  }
+export function surrenderCalls(process: OciProcess): { beforeFilter: SystemCall[]; behindFilter: SystemCall[] } {
+  const limits = limitCalls(process, true)
+  const drop = dropCalls(process)
+  return process.noNewPrivileges === true
+    ? { beforeFilter: [...limits, noNewPrivilegesCall, ...drop], behindFilter: [] }
+    : { beforeFilter: limits, behindFilter: drop }
 }
 
 /**

@@ -17,12 +17,13 @@ import {
 import { clone, cloneFlags, exit, pidfdOpen, setDumpable, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
 import { enterByChroot, ownsTree } from './borrowed-tree.ts'
+import { filterOf } from './compiled-filter.ts'
 import { abandon, type CreatedProcess, createdProcess, hear } from './create.ts'
 import { applyOomScore, raiseLimits } from './credentials.ts'
 import { adopt, converse } from './fork-init.ts'
 import { giveStreams } from './id-map.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
-import type { LoadSeccomp, StandardStreams } from './request.ts'
+import type { StandardStreams } from './request.ts'
 import { applyAffinity } from './scheduling.ts'
 import { expectMessage, type ParentMessage, receive, send } from './sync.ts'
 import { validateProcess } from './validate.ts'
@@ -38,7 +39,6 @@ export type ExecRequest = {
   spec: OciSpec
   cgroup: Cgroup
   streams?: StandardStreams
-  loadSeccomp: LoadSeccomp
   /** As in CreateRequest. */
   supervised: boolean
   preserved?: number
@@ -50,6 +50,7 @@ export type ExecRequest = {
 /** As `createContainer`: set up and waiting. Throws with nothing left behind. */
 export function joinContainer(request: ExecRequest): CreatedProcess {
   validateProcess(request.process)
+  filterOf(request.spec)
   using cleanup = new DisposableStack()
   const target: Target = { pidfd: cleanup.adopt(pidfdOpen(request.pid), close), kinds: foreignKinds(request.pid) }
   if (request.streams !== undefined) giveStreams(request.streams, request.spec, request.process)
@@ -151,15 +152,15 @@ const execSteps: readonly Step<ProcessContext>[] = [
 ]
 
 function processContext(request: ExecRequest, sync: number): ProcessContext {
-  const seccomp = request.spec.linux?.seccomp
+  const filter = filterOf(request.spec)
   const context: ProcessContext = {
     sync,
     process: request.process,
     linux: request.spec.linux ?? {},
-    loadFilter: () => (seccomp === undefined ? -1 : request.loadSeccomp(seccomp)),
     supervised: request.supervised,
     scored: true,
   }
+  if (filter !== undefined) context.filter = filter
   if (request.preserved !== undefined) context.preserved = request.preserved
   if (request.keyring !== undefined) context.keyring = request.keyring
   if (request.streams !== undefined) context.streams = request.streams

@@ -21,6 +21,7 @@ import { clone, cloneFlags, execve, exit, pidfdSendSignal, reap } from '../kerne
 import { resetSignals } from '../kernel/signals.ffi.ts'
 import { describeSignal, signalNumbers } from '../kernel/signals.table.ts'
 import type { OciHook, OciHooks, OciSpec } from '../spec/oci.ts'
+import type { Execute } from './process-steps.ts'
 import type { CreateRequest } from './request.ts'
 
 export type HookKind = keyof OciHooks
@@ -60,8 +61,8 @@ export type HookPlace = {
   directory?: string
   /** For hooks that name none of their own. */
   environment?: readonly string[]
-  /** Runs in the hook's process right before execve(2): what it must not have is given up there. */
-  prepare?: () => void
+  /** Absent: execve(2) as it is. */
+  execute?: Execute
 }
 
 /** One after the other; the first that fails ends the row and throws, with what it wrote. */
@@ -129,9 +130,9 @@ function becomeHook(hook: OciHook, input: number, output: number, place: HookPla
     closeFrom(3, 'at execve')
     if (place.directory !== undefined) process.chdir(place.directory)
     resetSignals()
-    place.prepare?.()
+    const execute: Execute = place.execute ?? execve
     // Nothing of the runtime's own environment: it may hold what is none of the hook's business.
-    execve(
+    execute(
       hook.path,
       hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args,
       hook.env ?? place.environment ?? [],

@@ -7,6 +7,7 @@ import { joinSessionKeyring } from '../kernel/keyring.ffi.ts'
 import { setDomainname, setHostname, unshare } from '../kernel/namespaces.ffi.ts'
 import { currentPid, exit, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType } from '../spec/oci.ts'
+import { filterOf } from './compiled-filter.ts'
 import { maskPaths, protectPaths } from './hardening.ts'
 import { pausesBeforeRoot, runHooks, stateOf } from './hooks.ts'
 import { procPath } from './in-root.ts'
@@ -62,19 +63,20 @@ const containerSteps: readonly Step<InitContext>[] = [
 
 /** Runs to execve; whatever fails is told to the parent by the name of its step, and ends the process. */
 export function runInit(plan: InitPlan): never {
-  const { spec, streams, loadSeccomp, supervised, gate, preserved } = plan.request
+  const { spec, streams, supervised, gate, preserved } = plan.request
+  const filter = filterOf(spec)
   const context: InitContext = {
     plan,
     sync: plan.sync,
     process: spec.process!,
     linux: spec.linux ?? {},
-    loadFilter: () => (spec.linux?.seccomp === undefined ? -1 : loadSeccomp(spec.linux.seccomp)),
     supervised,
     scored: plan.staged || plan.created.has('user'),
-    beforeLaunch: (prepare, environment) => {
+    beforeLaunch: (execute, environment) => {
       const state = { ...stateOf(plan.request), status: 'created' as const, pid: currentPid() }
-      runHooks('startContainer', spec.hooks, state, { prepare, environment })
+      runHooks('startContainer', spec.hooks, state, { execute, environment })
     },
+    ...(filter === undefined ? {} : { filter }),
     ...(streams === undefined ? {} : { streams }),
     ...(gate === undefined ? {} : { gate }),
     ...(preserved === undefined ? {} : { preserved }),

@@ -4,17 +4,20 @@
  * in a forked process; never returns.
  */
 import { EngineError } from '../base/errors.ts'
+import { callSequence } from '../kernel/call-sequence.ffi.ts'
 import { close, closeFrom, PollSet, placeAt, pollEvents, read, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
-import { isErrno } from '../kernel/libc.ffi.ts'
+import { isErrno, SyscallError } from '../kernel/libc.ffi.ts'
 import { changeOwner, fileTypes, statusOf } from '../kernel/paths.ffi.ts'
-import { execve, exit, setParentDeathSignal } from '../kernel/process.ffi.ts'
+import { executeCall, exit, setParentDeathSignal } from '../kernel/process.ffi.ts'
+import { seccompCall } from '../kernel/seccomp.ffi.ts'
+import type { SeccompFilter } from '../kernel/seccomp-program.ts'
 import { blockSignals, resetSignals, signalDescriptor, signalInfoSize, signalNumberIn } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { setControllingTerminal, setWindowSize } from '../kernel/terminal.ffi.ts'
 import { acceptNext } from '../kernel/unix-socket.ffi.ts'
 import type { OciLinux, OciProcess } from '../spec/oci.ts'
 import { openConsole } from './console.ts'
-import { applyLabels, applyOomScore, applyResourceLimits, becomeUser, surrender, withHome } from './credentials.ts'
+import { applyLabels, applyOomScore, applyResourceLimits, becomeUser, surrenderCalls, withHome } from './credentials.ts'
 import { execFailure, findExecutable } from './executable.ts'
 import type { StandardStreams } from './request.ts'
 import { applyExecutionDomain, applyScheduling } from './scheduling.ts'
@@ -28,15 +31,15 @@ export type ProcessContext = {
   /** The container's. */
   linux: OciLinux
   streams?: StandardStreams
-  /** The container's filter, if it has one; runs right before execve. */
-  loadFilter: () => number
+  /** The container's, if it has one. */
+  filter?: SeccompFilter
   supervised: boolean
   gate?: number
   preserved?: number
   /** exec only: the session keyring to join, by its name. */
   keyring?: string
-  /** After the word to start: runs what comes first, with no more powers than `prepare` leaves the program. */
-  beforeLaunch?: (prepare: () => void, environment: readonly string[]) => void
+  /** After the word to start: runs what comes first, by `execute`, with no more powers than the program has. */
+  beforeLaunch?: (execute: Execute, environment: readonly string[]) => void
   /** The out-of-memory score was set from outside of the user namespace, where there is the right to. */
   scored: boolean
   /** The terminal's other end, once one is open. */
@@ -45,12 +48,15 @@ export type ProcessContext = {
   environment?: readonly string[]
 }
 
+/** As execve(2): returns only by throwing. */
+export type Execute = (path: string, args: readonly string[], environment: readonly string[]) => never
+
 export type Step<Context> = readonly [name: string, run: (context: Context) => unknown]
 export type StepTimes = [name: string, milliseconds: number][]
 
 /** Order: the last that needs privileges comes before `become user`. */
 export const processSteps: readonly Step<ProcessContext>[] = [
-  ['set limits', ({ process }) => applyResourceLimits(process, 'early')],
+  ['set limits', ({ process }) => applyResourceLimits(process)],
   ['set scheduling', ({ process }) => applyScheduling(process)],
   ['set execution domain', ({ linux }) => applyExecutionDomain(linux)],
   ['set out-of-memory score', ({ process, scored }) => scored || applyOomScore(process)],
@@ -84,7 +90,10 @@ export function runToProgram<Context extends ProcessContext>(context: Context, s
     awaitStart(context)
     current = 'run startContainer hooks'
     // A hook has no agent to answer for it: its notified calls fail with ENOSYS.
-    context.beforeLaunch?.(() => surrenderPowers(context, close), context.environment!)
+    context.beforeLaunch?.(
+      (path, args, environment) => execute(context, { path, args, environment }, close),
+      context.environment!,
+    )
     current = 'surrender powers'
     launch(context)
   } catch (error) {
@@ -149,22 +158,34 @@ export function reportAndExit(sync: number, step: string, error: unknown): never
   exit(1)
 }
 
-function surrenderPowers({ process, loadFilter }: ProcessContext, withListener: (fd: number) => void): void {
-  applyResourceLimits(process, 'last')
-  surrender(process, () => {
-    const listener = loadFilter()
-    if (listener >= 0) withListener(listener)
-  })
+type Program = { path: string; args: readonly string[]; environment: readonly string[] }
+
+/**
+ * Gives up the powers and executes, in one row of calls: Node needs memory and calls that limits and filter may deny. A
+ * filter that notifies breaks the row, as its listener must be handed over before the next call can need an answer.
+ */
+function execute(context: ProcessContext, program: Program, withListener: (fd: number) => void): never {
+  const { beforeFilter, behindFilter } = surrenderCalls(context.process)
+  const { filter } = context
+  const toFilter = filter === undefined ? beforeFilter : [...beforeFilter, seccompCall(filter)]
+  const rest = [...behindFilter, executeCall(program.path, program.args, program.environment)]
+  if (filter?.notify === true) {
+    const behind = callSequence(rest)
+    withListener(Number(callSequence(toFilter)()))
+    behind()
+  } else callSequence([...toFilter, ...rest])()
+  throw new Error('execve returned')
 }
 
 function launch(context: ProcessContext): never {
   const { process, program, environment, sync } = context
   resetSignals()
-  surrenderPowers(context, (listener) => offerListener(sync, listener))
   try {
-    execve(program!, process.args, environment!)
+    execute(context, { path: program!, args: process.args, environment: environment! }, (listener) =>
+      offerListener(sync, listener),
+    )
   } catch (error) {
-    throw execFailure(program!, error)
+    throw error instanceof SyscallError && error.syscall === 'execve' ? execFailure(program!, error) : error
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the runtime is asked to do, and what the halves of a creation share. */
 import type { Cgroup } from '../cgroup/cgroup.ts'
-import type { OciSeccomp, OciSpec } from '../spec/oci.ts'
+import type { OciSpec } from '../spec/oci.ts'
 
 /** An overlay(7) mount that makes (a part of) the root; the shape the snapshot layer hands down. */
 export type RootMount = {
@@ -29,7 +29,6 @@ export type CreateRequest = {
   mappedRoot?: number
   /** By index of spec.mounts: what a bind shows, as a detached mount, where the child could not make it. */
   sources?: ReadonlyMap<number, number>
-  loadSeccomp: LoadSeccomp
   /** By whoever stays: the process is killed when the caller ends. */
   supervised: boolean
   /** A listening socket (blocking), at which the process waits for `start` once its maker lets it wait. */
@@ -43,6 +42,3 @@ export type CreateRequest = {
   /** What was left out or went wrong without being a failure: a capability the kernel lacks, a hook after the start. */
   warn: (sentence: string) => void
 }
-
-/** Loads linux.seccomp into the caller, right before execve; a descriptor to answer notifications on, or -1. */
-export type LoadSeccomp = (seccomp: OciSeccomp) => number

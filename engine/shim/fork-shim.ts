@@ -8,7 +8,7 @@ import { becomeSubreaper, exit, setProcessName, startSession } from '../kernel/p
 import { blockSignals, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { listen } from '../kernel/unix-socket.ffi.ts'
-import { compiledFilter, loadSeccomp } from '../runtime/load-seccomp.ts'
+import { filterOf } from '../runtime/compiled-filter.ts'
 import { parseConfig } from '../spec/config-json.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import type { ShimConfig } from './shim.ts'
@@ -35,7 +35,7 @@ export type ShimFiles = { directory: string; config: ShimConfig; spec: OciSpec }
 export function readShimFiles(directory: string): ShimFiles {
   const config = JSON.parse(readFileSync(join(directory, 'shim.json'), 'utf8')) as ShimConfig
   const spec = parseConfig(readFileSync(join(directory, 'config.json'), 'utf8'))
-  if (spec.linux?.seccomp !== undefined) compiledFilter(spec.linux.seccomp)
+  filterOf(spec)
   return { directory, config, spec }
 }
 
@@ -45,7 +45,7 @@ export type ShimStart = ShimFiles & { listener: number; cgroups: CgroupHost }
 export function runShim(start: ShimStart): never {
   try {
     const { listener, nullDevice, signals } = settle(start.listener)
-    new Supervisor({ ...start, loadSeccomp, listener, signals, nullDevice }).run()
+    new Supervisor({ ...start, listener, signals, nullDevice }).run()
     exit(0)
   } catch (error) {
     try {

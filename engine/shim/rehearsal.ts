@@ -46,7 +46,6 @@ function walk(cgroups: CgroupHost): void {
     bundle: stage,
     rootMounts: [{ target: '/', lower: [`${stage}/lower`], upper: `${stage}/upper`, work: `${stage}/work` }],
     cgroup: cgroups.group('/drydock'),
-    loadSeccomp: () => -1,
     supervised: true,
     warn: () => undefined,
   }

@@ -18,7 +18,6 @@ import { releaseRoot } from '../runtime/borrowed-tree.ts'
 import { type CreatedProcess, createContainer } from '../runtime/create.ts'
 import { joinContainer } from '../runtime/exec.ts'
 import { type ContainerState, runHooksOnward, stateOf } from '../runtime/hooks.ts'
-import type { LoadSeccomp } from '../runtime/request.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
 import { EventLoop } from './event-loop.ts'
@@ -41,7 +40,6 @@ export type SupervisorOptions = {
   signals: number
   nullDevice: number
   cgroups: CgroupHost
-  loadSeccomp: LoadSeccomp
 }
 
 type Supervised = {
@@ -195,7 +193,7 @@ export class Supervisor implements ConnectionOwner {
   #create(): ShimAnswer {
     if (this.#init.process !== undefined)
       throw new EngineError('conflict', `container ${this.#config.id} is created already`)
-    const { directory, loadSeccomp, nullDevice } = this.#options
+    const { directory, nullDevice } = this.#options
     const began = performance.timeOrigin + performance.now()
     const pipes = this.#config.terminal ? undefined : this.#init.io.openPipes(nullDevice)
     try {
@@ -207,7 +205,6 @@ export class Supervisor implements ConnectionOwner {
         rootMounts: this.#config.rootfs,
         mapRoot: this.#config.mapOwners === true,
         cgroup: this.#cgroup,
-        loadSeccomp,
         supervised: true,
         warn: this.#warn,
         ...(pipes === undefined ? {} : { streams: pipes }),
@@ -277,7 +274,6 @@ export class Supervisor implements ConnectionOwner {
         process: consoleSize === undefined ? process : { ...process, consoleSize },
         spec: this.#spec,
         cgroup: this.#cgroup,
-        loadSeccomp: this.#options.loadSeccomp,
         supervised: true,
         warn: this.#warn,
         ...(pipes === undefined ? {} : { streams: pipes }),

@@ -106,6 +106,27 @@ test('all resource limits', { skip }, async () => {
     assert.match(stdout, new RegExp(`^${line}\\s+${soft}\\s+${hard}\\s`, 'm'), stderr)
 })
 
+test('limits of memory far below what the runtime itself has', { skip }, async () => {
+  const small = (type: string, bytes: number) => ({ type: `RLIMIT_${type}`, soft: bytes, hard: bytes })
+  const rlimits = [small('STACK', 1 << 20), small('DATA', 4 << 20), small('AS', 16 << 20)]
+  const { stdout, stderr } = await withProcess('cat /proc/self/limits', { rlimits })
+  assert.match(stdout, /^Max address space\s+16777216\s/m, stderr)
+})
+
+test('between the filter and the program the runtime makes two kinds of calls', { skip }, async () => {
+  // Not those of its language, either, which come when they like.
+  const names = ['capget', 'clock_gettime', 'epoll_pwait', 'futex', 'getpid', 'madvise', 'setrlimit']
+  const { exitCode, stderr } = await bed.run(['true'], {
+    change: (spec) => {
+      spec.process!.noNewPrivileges = false
+      spec.process!.rlimits = [{ type: 'RLIMIT_NOFILE', soft: 64, hard: 64 }]
+      const syscalls = [{ names, action: 'SCMP_ACT_KILL_PROCESS' }]
+      spec.linux!.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', syscalls }
+    },
+  })
+  assert.equal(exitCode, 0, stderr)
+})
+
 test('no limit, as -1 and as the largest number', { skip }, async () => {
   const { stdout } = await withProcess('ulimit -c; ulimit -Hc', {
     rlimits: [{ type: 'RLIMIT_CORE', soft: -1, hard: 2 ** 64 }],

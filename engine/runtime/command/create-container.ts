@@ -7,7 +7,6 @@ import { becomeSubreaper } from '../../kernel/process.ffi.ts'
 import type { OciSpec } from '../../spec/oci.ts'
 import { type CreatedProcess, createContainer } from '../create.ts'
 import { runHooks, stateOf } from '../hooks.ts'
-import { loadSeccomp } from '../load-seccomp.ts'
 import type { CreateRequest } from '../request.ts'
 import { forgetAffinity } from '../scheduling.ts'
 import { validate } from '../validate.ts'
@@ -165,7 +164,6 @@ function makeProcess(creation: Creation, start: ProcessStart, gate: number | und
     bundle,
     rootMounts: [],
     cgroup,
-    loadSeccomp,
     supervised: false,
     warn: (sentence) => log.warn(sentence),
     preserved: options.preserved,

@@ -5,7 +5,6 @@ import { enteredBelow, parseSubgroups } from '../../cgroup/subgroup.ts'
 import { parseNumberList } from '../../spec/number-list.ts'
 import type { OciProcess } from '../../spec/oci.ts'
 import { joinContainer } from '../exec.ts'
-import { loadSeccomp } from '../load-seccomp.ts'
 import { forgetAffinity } from '../scheduling.ts'
 import { checkProcess, completedProcess, readProcess, readSpec } from './bundle.ts'
 import type { Containers } from './containers.ts'
@@ -39,7 +38,6 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
       process,
       spec: record.spec,
       cgroup: subgroups.size === 0 ? cgroup : enteredBelow(cgroup, subgroups),
-      loadSeccomp,
       supervised: false,
       warn: (sentence) => containers.log.warn(sentence),
       preserved: options.preserved,

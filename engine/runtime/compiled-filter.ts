@@ -1,17 +1,29 @@
 /** Filters, compiled once: the spawner meets a profile first, and every shim forked after that has it ready. */
 import { arch } from 'node:process'
 import { EngineError, messageOf } from '../base/errors.ts'
-import { loadSeccomp as load } from '../kernel/seccomp.ffi.ts'
 import { compileSeccomp, type SeccompFilter } from '../kernel/seccomp-program.ts'
 import { formatConfig } from '../spec/config-json.ts'
-import type { OciSeccomp } from '../spec/oci.ts'
+import type { OciSeccomp, OciSpec } from '../spec/oci.ts'
 
+/** By the settings as text, and by the very object: a container's further processes have its own at hand. */
 const compiled = new Map<string, SeccompFilter>()
+const ofObject = new WeakMap<OciSeccomp, SeccompFilter>()
 /** Users have a handful of profiles; one that is made anew for every container must not fill the memory. */
 const mostKept = 16
 
-/** Throws invalid for a profile that cannot be a program. */
-export function compiledFilter(seccomp: OciSeccomp): SeccompFilter {
+/**
+ * What linux.seccomp asks for. Throws invalid for a profile that cannot be a program: so it is asked for once before
+ * anything is made.
+ */
+export function filterOf({ linux }: OciSpec): SeccompFilter | undefined {
+  const seccomp = linux?.seccomp
+  if (seccomp === undefined) return undefined
+  const filter = ofObject.get(seccomp) ?? compiledFilter(seccomp)
+  ofObject.set(seccomp, filter)
+  return filter
+}
+
+function compiledFilter(seccomp: OciSeccomp): SeccompFilter {
   const key = formatConfig({ linux: { seccomp } })
   const known = compiled.get(key)
   if (known !== undefined) return known
@@ -26,6 +38,3 @@ export function compiledFilter(seccomp: OciSeccomp): SeccompFilter {
       : new EngineError('invalid', `linux.seccomp: ${messageOf(error)}`, { cause: error })
   }
 }
-
-/** A descriptor to answer notifications on, or -1 where the filter sends none. */
-export const loadSeccomp = (seccomp: OciSeccomp): number => load(compiledFilter(seccomp))
