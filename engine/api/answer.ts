@@ -13,6 +13,7 @@ export type Answer =
   | { readonly kind: 'bytes'; readonly stream: Readable; readonly headers: Headers }
   | LinesAnswer
   | HijackAnswer
+  | WebSocketAnswer
 
 export type LinesAnswer = {
   readonly kind: 'lines'
@@ -34,6 +35,9 @@ export type HijackAnswer = {
   /** A switch to plain TCP has no Docker stream's content type. */
   readonly tunnel?: boolean
 }
+
+/** The stream's bytes both ways, as messages of a WebSocket. */
+export type WebSocketAnswer = { readonly kind: 'web-socket'; readonly stream: Duplex; readonly framed: boolean }
 
 export const json = (value: unknown, status = 200, headers: Headers = {}): Answer => ({
   kind: 'json',

@@ -1,29 +1,38 @@
 /** Containers: what flows in and out of one: attach, logs, archives, export. */
+import type { Duplex } from 'node:stream'
 import * as z from 'zod'
-import { EngineError } from '../base/errors.ts'
 import type { PathStat } from '../lifecycle/containers.ts'
 import { bytes, empty, hijack } from './answer.ts'
 import { atLeast } from './api-version.ts'
 import { decompressed } from './compressed-body.ts'
 import { detachKeys } from './detach-key-text.ts'
+import type { Engine } from './engine.ts'
 import { invalid } from './errors.ts'
 import { byId, flag, instant, word } from './query.schema.ts'
 import { route } from './route.ts'
+
+const attachQuery = z.object({ detachKeys: word, logs: flag, stream: flag, stdin: flag, stdout: flag, stderr: flag })
+
+async function attached(
+  engine: Engine,
+  id: string,
+  { detachKeys: keys, ...streams }: z.output<typeof attachQuery>,
+): Promise<{ stream: Duplex; framed: boolean }> {
+  const container = engine.containers.get(id)
+  const detach = detachKeys(keys)
+  const options = { ...streams, ...(detach === undefined ? {} : { detachKeys: detach }) }
+  return { stream: await engine.containers.attach(container.id, options), framed: container.config.Tty !== true }
+}
 
 const attach = route({
   method: 'POST',
   path: '/containers/{id}/attach',
   takesOver: true,
   params: byId,
-  query: z.object({ detachKeys: word, logs: flag, stream: flag, stdin: flag, stdout: flag, stderr: flag }),
-  handle: async (engine, { params, query: { detachKeys: keys, ...streams } }) => {
-    const container = engine.containers.get(params.id)
-    const detach = detachKeys(keys)
-    const stream = await engine.containers.attach(container.id, {
-      ...streams,
-      ...(detach === undefined ? {} : { detachKeys: detach }),
-    })
-    return hijack(container.config.Tty !== true, async () => stream)
+  query: attachQuery,
+  handle: async (engine, { params, query }) => {
+    const { stream, framed } = await attached(engine, params.id, query)
+    return hijack(framed, async () => stream)
   },
 })
 
@@ -110,17 +119,16 @@ const writeArchive = route({
   },
 })
 
-/** Attach over a WebSocket is for browsers, which this socket does not serve. */
+/** Messages carry no frames of Docker's, whatever the container; before API 1.42 all three streams were in them; wire fact 38. */
 const attachWebSocket = route({
   method: 'GET',
   path: '/containers/{id}/attach/ws',
+  takesOver: true,
   params: byId,
-  handle: (engine, { params }) => {
-    engine.containers.get(params.id)
-    throw new EngineError(
-      'not-implemented',
-      'attaching over a WebSocket is not offered: use POST /containers/{id}/attach',
-    )
+  query: attachQuery,
+  handle: async (engine, { params, query, request }) => {
+    const chosen = atLeast(request.version, '1.42') ? query : { ...query, stdin: true, stdout: true, stderr: true }
+    return { kind: 'web-socket', ...(await attached(engine, params.id, chosen)) }
   },
 })
 

@@ -82,6 +82,7 @@ export async function send(response: ServerResponse, answer: Answer, signal: Abo
       await sendLines(response, answer, signal)
       return
     case 'hijack':
+    case 'web-socket':
       throw new Error('a route that takes the connection over must say so in its declaration')
   }
 }

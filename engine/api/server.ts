@@ -16,6 +16,7 @@ import type { ApiRequest, Route } from './route.ts'
 import { type Found, Router } from './router.ts'
 import { send, sendError } from './send.ts'
 import { decideTakeOver, readTakenBody } from './take-over.ts'
+import { serveWebSocket } from './web-socket.ts'
 
 /** As Go's: dockerode repeats whole request bodies in the address. */
 const maxHeaderSize = 1024 * 1024
@@ -113,6 +114,7 @@ export class ApiServer {
       const body = hasBody ? await readTakenBody(socket, request.headers) : Buffer.alloc(0)
       const answer = await this.#call(target, async () => body, apiRequest(request, socket, target, gone.signal))
       if (answer.kind === 'hijack') await hijackConnection(socket, request.headers, target.version, answer, gone.signal)
+      else if (answer.kind === 'web-socket') await serveWebSocket(request, socket, answer)
       else sendPlain(socket, answer)
     } catch (error) {
       const { status, message } = wireError(error)
