@@ -69,8 +69,11 @@ async function prepareClients() {
   const { dockerConfig, dockerPath, ensureClients } = await import('./clients.mjs')
   const { packages, debian } = ensureClients()
   if (debian === undefined && !isHere('docker')) searchPath.push(dockerPath)
+  const { ensureServices } = await import('./services.mjs')
+  const services = isRoot ? ensureServices() : 'needs root'
   return {
     ...(packages === undefined ? {} : { DRYDOCK_NO_PACKAGES: packages }),
+    ...(services === undefined ? {} : { DRYDOCK_NO_SERVICES: services }),
     ...(debian === undefined ? { DOCKER_CONFIG: dockerConfig } : { DRYDOCK_NO_COMPOSE: debian }),
   }
 }

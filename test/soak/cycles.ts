@@ -1,4 +1,5 @@
 /** Containers that are run and removed, over and over: the engine must not keep anything of them. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestEngine } from '../engine/engine.ts'
 import { residue, settled } from '../engine/residue.ts'
 import { type Holdings, holdings, shownHoldings } from './holdings.ts'
@@ -6,6 +7,8 @@ import { type Holdings, holdings, shownHoldings } from './holdings.ts'
 const workers = 4
 /** Shares of all cycles after which it is looked; the first is when everything has been used once. */
 const looks = [0.25, 0.5, 0.75, 1]
+/** Milliseconds after which the engine has given back what it needed for the work alone. */
+const settling = 12_000
 
 async function cycle(engine: TestEngine, name: string): Promise<void> {
   const ask = async (method: string, path: string, body?: object): Promise<void> => {
@@ -40,6 +43,7 @@ export async function cycles(engine: TestEngine, count: number): Promise<string[
       () => residue(engine).join(),
       (text) => text === before.join(),
     )
+    await sleep(settling)
     seen.push(holdings(engine))
     console.log(`  after ${done}: ${shownHoldings(seen.at(-1) as Holdings)}`)
   }
