@@ -1,18 +1,19 @@
 /** Images: what there is, and what can be done to one that is here. */
 import * as z from 'zod'
-import { EngineError } from '../base/errors.ts'
 import type { Image } from '../images/image.ts'
 import { empty, json } from './answer.ts'
 import { changed } from './commit-changes.ts'
 import { commitBody } from './containers.schema.ts'
-import type { ImageManifest } from './contract/docker-store.ts'
+import type { ImageManifest, SearchResult } from './contract/docker-store.ts'
 import type { Engine } from './engine.ts'
 import { invalid } from './errors.ts'
+import type { Filters } from './filters.ts'
 import { listedImages } from './image-filters.ts'
 import { platform, platforms, requirePlatform } from './image-platform.ts'
 import { imageInspect, imageManifest, imageSummary } from './image-view.ts'
 import { pruneOnce } from './prune-once.ts'
-import { byName, filters, flag, flagOn, word, words } from './query.schema.ts'
+import { byName, filters, flag, flagOn, integer, word, words } from './query.schema.ts'
+import { authOption } from './registry-auth.ts'
 import { route } from './route.ts'
 
 /** Ids of containers by image id. */
@@ -115,13 +116,43 @@ const prune = route({
   },
 })
 
+/** A number of stars that a hit has at least. */
+function starsOf(filters: Filters): number {
+  const [value = '0'] = filters.get('stars')
+  if (!/^[+-]?\d+$/.test(value)) throw invalid(`invalid filter 'stars=[${value}]'`)
+  return Number(value)
+}
+
 const search = route({
   method: 'GET',
   path: '/images/search',
-  handle: () => {
-    throw new EngineError(
-      'not-implemented',
-      'searching registries is not offered: their search interface is not standard',
+  query: z.object({
+    term: word,
+    limit: integer,
+    filters: filters.transform((value) => value.only('is-automated', 'is-official', 'stars')),
+  }),
+  handle: async (engine, { query, request }) => {
+    const official = query.filters.boolean('is-official')
+    const stars = starsOf(query.filters)
+    // Automated builds are no more: nothing is one.
+    if (query.filters.boolean('is-automated') === true) return json([])
+    const hits = await engine.images.search(query.term, {
+      ...(query.limit === undefined || query.limit === 0 ? {} : { limit: query.limit }),
+      ...authOption(request.headers['x-registry-auth']),
+      signal: request.signal,
+    })
+    return json(
+      hits
+        .filter((hit) => hit.stars >= stars && (official === undefined || hit.official === official))
+        .map(
+          (hit): SearchResult => ({
+            star_count: hit.stars,
+            is_official: hit.official,
+            name: hit.name,
+            is_automated: false,
+            description: hit.description,
+          }),
+        ),
     )
   },
 })

@@ -11,6 +11,7 @@ import { addHistory, addLayerVerbs } from './layer-verbs.ts'
 import { addImages, addPs } from './lists.ts'
 import { addNetworkVerbs } from './network-verbs.ts'
 import { addRunCommands } from './run.ts'
+import { addSearch } from './search.ts'
 import { addVolumeVerbs } from './volume-verbs.ts'
 
 /** From `--host`, else DOCKER_HOST, else the default; only unix sockets. */
@@ -43,6 +44,7 @@ export function addClientCommands(program: Command, fallbackSocket: string): voi
     addHistory,
     addNetworkVerbs,
     addVolumeVerbs,
+    addSearch,
     addGroups,
   ])
     add(program, client)

@@ -22,6 +22,7 @@ import type {
   PullOptions,
   RegistryAuth,
   RemoteImage,
+  SearchHit,
 } from './image.ts'
 import { ImageRecords } from './image-records.ts'
 import { importImage } from './import.ts'
@@ -37,6 +38,7 @@ import { endpointsOf, type RegistryConfig, registryDefaults } from './registry-c
 import { remoteImage } from './remote-image.ts'
 import { pruneImages, type RemovalContext, removeImage } from './remove.ts'
 import { saveImages } from './save.ts'
+import { type SearchOptions, searchIndex } from './search.ts'
 import { Transfers, type UnpackLimits } from './transfers.ts'
 
 export type ImageStoreOptions = {
@@ -99,6 +101,10 @@ export class ImageStore implements Images, AsyncDisposable {
 
   async remote(reference: string, options: PullOptions): Promise<RemoteImage> {
     return await remoteImage(this.transfers, reference, options)
+  }
+
+  async search(term: string, options: SearchOptions): Promise<SearchHit[]> {
+    return await searchIndex(this.#session, term, options)
   }
 
   async manifest(image: Image): Promise<LocalManifest | undefined> {

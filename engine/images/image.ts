@@ -85,6 +85,9 @@ export type RemoteImage = {
   platforms: { os: string; architecture: string; variant: string }[]
 }
 
+/** A repository that an index knows. */
+export type SearchHit = { name: string; description: string; stars: number; official: boolean }
+
 /** The manifest of an image that is here. `content`: bytes of all its blobs as they are stored. */
 export type LocalManifest = { mediaType: string; digest: string; size: number; content: number }
 
@@ -110,6 +113,8 @@ export type Images = {
   push(reference: string, options: PullOptions): Promise<void>
   /** Are these credentials good? unauthorized if not, unavailable if nobody answers. */
   login(auth: RegistryAuth, signal?: AbortSignal): Promise<void>
+  /** Repositories with the term in their name or description, 25 unless said; `host/term` asks that host's index. */
+  search(term: string, options: { limit?: number; auth?: RegistryAuth; signal?: AbortSignal }): Promise<SearchHit[]>
   tag(image: string, reference: string): void
   remove(reference: string, options: { force: boolean; prune: boolean }): Promise<DeletedImage[]>
   /** Images to go: dangling ones, or all unused. `dryRun` only tells. */

@@ -55,7 +55,7 @@ export function endpointsOf(reference: Pick<Reference, 'domain'>, config: Regist
   return [...mirrors, endpointOf(hubHost, config)]
 }
 
-function endpointOf(host: string, config: RegistryConfig): Endpoint {
+export function endpointOf(host: string, config: RegistryConfig): Endpoint {
   const insecure = isInsecure(host, config.insecure)
   const bases = insecure ? [`https://${host}/`, `http://${host}/`] : [`https://${host}/`]
   return { bases, insecure, mirror: false }

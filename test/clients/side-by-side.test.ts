@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { noEngine, TestEngine } from '../engine/engine.ts'
+import { startIndex } from '../engine/registry-hostile.ts'
 import { noPacketFilter } from '../kernel/packet-filter.ts'
 
 const main = join(import.meta.dirname, '../../engine/main.ts')
@@ -131,6 +132,18 @@ describe('drydock beside docker', { skip: noDocker || noPacketFilter }, () => {
     )
     await ours('rm', '-f', 'ship')
     assert.equal(await ours('volume', 'rm', 'hold'), 'hold\n')
+  })
+
+  test('search', async () => {
+    const description = 'a description that is longer than what is shown of it'
+    await using index = await startIndex([
+      { name: 'few', star_count: 1 },
+      { name: 'many', star_count: 20, is_official: true, description },
+    ])
+    await same('search', `${index.host}/x`)
+    await same('search', '--no-trunc', '--filter', 'stars=2', `${index.host}/x`)
+    await same('search', '--limit', '2', '--format', '{{.Name}} {{.StarCount}}', `${index.host}/x`)
+    await same('search', '--limit', '200', `${index.host}/x`)
   })
 
   test('layers: diff, commit, history, export', async () => {

@@ -10,6 +10,7 @@ import { imageOf, layerOf, noRegistry, putImage, type Registry, startRegistry } 
 import { described } from '../shapes/answers.ts'
 import { pathStat } from '../shapes/container.shapes.ts'
 import { noEngine, rest, TestEngine } from './engine.ts'
+import { startIndex } from './registry-hostile.ts'
 
 type Named = { Id: string; Names: string[] }
 
@@ -174,6 +175,8 @@ describe('answers', { skip: noEngine || noRegistry }, () => {
       [made.digest, [{ architecture: 'amd64', os: 'linux' }]],
     )
     await refused(404, 'GET', `/distribution/${repository}:none/json`, /manifest for .* not found/)
+    await using index = await startIndex([{ name: 'team/app' }])
+    await ask('GET', `/images/search?term=${index.host}/app`)
     await ask('POST', `/images/create?fromImage=${repository}&tag=1`)
     const committed = await ask<{ Id: string }>('POST', `/commit?container=first&repo=kept&changes=ENV+a%3Db&author=me`)
     const { Config } = await ask<{ Config: { Env: string[] } }>('GET', at('kept/json'))

@@ -161,6 +161,5 @@ describe('the protocol', { skip: noEngine }, () => {
     assert.equal((await engine.call('GET', '/services')).status, 503)
     assert.deepEqual((await engine.call('GET', '/plugins')).json(), [])
     assert.equal((await engine.call('POST', '/swarm/init', { body: {} })).status, 501)
-    assert.equal((await engine.call('GET', '/images/search?term=x')).status, 501)
   })
 })

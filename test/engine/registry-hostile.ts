@@ -90,3 +90,14 @@ export function sendHalf(response: ServerResponse, bytes: Buffer, after: (respon
   response.write(bytes.subarray(0, bytes.byteLength / 2), () => after(response))
   return true
 }
+
+/** An index that finds these, as Docker Hub's search answers. */
+export async function startIndex(results: readonly object[]): Promise<HostileRegistry> {
+  const index = await startHostile()
+  index.on('/v1/search', (_request, response) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ num_results: results.length, query: '', results }))
+    return true
+  })
+  return index
+}

@@ -55,6 +55,7 @@ export const described: Readonly<Record<string, Described>> = {
   'POST /images/prune': document(store.prunedImages),
   'GET /images/get': tar,
   'GET /images/*/get': tar,
+  'GET /images/search': document(store.searchResults),
   'GET /images/*/json': document(store.image),
   'GET /images/*/history': document(store.history),
   'POST /images/*/push': lines(store.progress),

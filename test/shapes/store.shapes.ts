@@ -80,6 +80,15 @@ export const removedImage = deleted
 export const prunedImages = z.strictObject({ ImagesDeleted: orNull(deleted), SpaceReclaimed: count })
 export const imageId = z.strictObject({ Id: digest })
 export const distribution = z.strictObject({ Descriptor: descriptor, Platforms: z.array(platform) })
+export const searchResults = z.array(
+  z.strictObject({
+    star_count: count,
+    is_official: z.boolean(),
+    name: text,
+    is_automated: z.literal(false),
+    description: text,
+  }),
+)
 export const login = z.strictObject({ Status: text, IdentityToken: text })
 
 /** A line of a pull, push, load, import. */

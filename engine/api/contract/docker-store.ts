@@ -237,3 +237,12 @@ export type AuthRequest = {
   registrytoken?: string
 }
 export type AuthAnswer = { Status: string; IdentityToken: string }
+
+/** An element of `GET /images/search`. */
+export type SearchResult = {
+  star_count: number
+  is_official: boolean
+  name: string
+  is_automated: boolean
+  description: string
+}
