@@ -21,7 +21,9 @@ if [ "$1" = job ]; then job; exit 0; fi
 
 share project "$project" /drydock
 if [ "$bed" = uml ]; then
-  share modules "$modules/$(uname -r)" "/usr/lib/modules/$(uname -r)"
+  # Beside /usr: a container in a user namespace cannot have an overlay of a directory with a mount somewhere below it.
+  share modules "$modules/$(uname -r)" /modules
+  ln -s /modules "/usr/lib/modules/$(uname -r)"
 fi
 
 if [ "$mode" = systemd ]; then
