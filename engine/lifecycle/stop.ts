@@ -80,7 +80,10 @@ export async function killProcess(engine: Engine, id: string): Promise<void> {
     throw new EngineError('internal', `cannot stop container ${id}: its process did not end after SIGKILL`)
 }
 
-/** One that is paused is resumed, so that the signal lands. One that has just ended is no error. */
+/**
+ * One that is paused is resumed, so that the signal lands. One that has just ended is no error: on cgroup v2 SIGKILL
+ * ends frozen processes, too, and their group may be gone before it is thawed.
+ */
 export async function send(engine: Engine, container: Container, signal: number): Promise<void> {
   const shim = engine.shims.get(container.id)
   announce(engine, container, 'kill', { signal: String(signal) })
@@ -90,7 +93,11 @@ export async function send(engine: Engine, container: Container, signal: number)
     if (!(error instanceof EngineError && error.kind === 'not-found')) throw error
   }
   if (engine.table.find(container.id)?.run.state === 'paused') {
-    await shim?.resume()
+    try {
+      await shim?.resume()
+    } catch (error) {
+      if (!(await ended(engine, container.id, 2000))) throw error
+    }
     if (engine.table.find(container.id)?.run.state === 'paused') {
       engine.table.update(container.id, { run: { state: 'running' } })
       watchHealth(engine, container.id)

@@ -89,9 +89,13 @@ export class Bed {
   }
 
   async close(): Promise<void> {
-    for (const { id } of this.containers.list()) await this.containers.remove(id, { force: true, volumes: true })
-    this.containers.close()
-    await this.supervisors.close()
+    try {
+      for (const { id } of this.containers.list()) await this.containers.remove(id, { force: true, volumes: true })
+    } finally {
+      // Or the failure would never be told: with a spawner the process does not end.
+      this.containers.close()
+      await this.supervisors.close()
+    }
     await this.networks.destroy()
     await this.snapshotter.settled()
     this.database[Symbol.dispose]()

@@ -102,7 +102,7 @@ test('a terminal is raw, has a size, and lets go at ctrl-p ctrl-q', { skip }, as
     seen += data
   })
   await bed.containers.start(id)
-  while (!seen.includes('33 77')) await once(stream, 'data')
+  while (!seen.includes('33 77\r\n')) await once(stream, 'data')
   stream.write('\x10\x11')
   await once(stream, 'end')
   assert.match(seen, /^33 77\r\n/)
@@ -176,9 +176,13 @@ test('pause stops it, unpause lets it go on, a kill lands on a paused one', { sk
   await assert.rejects(bed.containers.start(id), /cannot start a paused container/)
   await bed.containers.unpause(id)
   await assert.rejects(bed.containers.unpause(id), (error) => isKind(error, 'internal'))
-  await bed.containers.pause(id)
-  await bed.containers.kill(id, 'KILL')
-  assert.equal(bed.containers.get(id).run.exitCode, 137)
+  // Several times: on cgroup v2 the process may have ended, and its group be gone, before it is thawed.
+  for (let round = 0; round < 6; round += 1) {
+    await bed.containers.pause(id)
+    await bed.containers.kill(id, 'KILL')
+    assert.equal(bed.containers.get(id).run.exitCode, 137)
+    await bed.containers.start(id)
+  }
 })
 
 test('wait: next exit, not running, removal with the exit code it had', { skip }, async () => {
