@@ -116,10 +116,15 @@ test('memory limits grow and shrink with swap in one call', { skip }, () => {
 
 const noCheck = skip || (detectCgroups().version === 1 && 'cgroup v1 refuses by itself what is in use')
 
-test('memory: what is in use already is refused before it is set, where that is asked for', { skip: noCheck }, () => {
+test('memory: what is in use already is refused before it is set, where that is asked for', {
+  skip: noCheck,
+}, async () => {
   using group = newGroup('checked')
-  const child = shell('')
+  // What a process had before it came is counted where it came from.
+  const child = shell('x=$(head -c 1000000 /dev/zero | tr "\\0" x); echo filled; read line')
   group.enter(child.pid as number)
+  child.stdin?.write('go\n')
+  await once(child.stdout!, 'data')
   const asked = [{ limit: 4096 }, { limit: 4096, swap: 8192 }]
   for (const memory of asked)
     assert.throws(
