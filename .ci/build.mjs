@@ -24,7 +24,11 @@ const stamp = join(output, '.stamp')
 const engineOutput = join(output, 'engine')
 
 /** Programs of the engine: name in dist/engine → source. main is the daemon and the command line. */
-const engineEntries = { main: 'engine/main.ts', spawner: 'engine/shim/spawner.ts' }
+const engineEntries = {
+  main: 'engine/main.ts',
+  spawner: 'engine/shim/spawner.ts',
+  'unpack-thread': 'engine/images/unpack-thread.ts',
+}
 
 function* filesBelow(directory) {
   for (const entry of readdirSync(directory, { withFileTypes: true })) {

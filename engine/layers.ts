@@ -25,5 +25,6 @@ export const reserved: readonly { module: string; importers: readonly string[] }
     module: 'node:child_process',
     importers: ['engine/shim/spawner-client.ts', 'engine/cli/setup', 'extension/', 'test/'],
   },
+  { module: 'node:worker_threads', importers: ['engine/images/unpack', 'test/'] },
   { module: 'node:sqlite', importers: ['engine/base/database.ts', 'test/'] },
 ]

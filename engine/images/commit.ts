@@ -11,7 +11,7 @@ import { ociLayer } from './media-types.table.ts'
 import { manifestOf, registerImage } from './new-image.ts'
 import { parseTag } from './reference.ts'
 import { paced } from './tar-tree.ts'
-import type { Transfers } from './transfers.ts'
+import type { Installing } from './transfers.ts'
 
 export type NewLayer = { descriptor: Descriptor; diffId: Digest; chainId: Digest }
 
@@ -21,7 +21,7 @@ export type NewLayer = { descriptor: Descriptor; diffId: Digest; chainId: Digest
  */
 export async function commitLayer(
   depot: ImageDepot,
-  transfers: Pick<Transfers, 'layers' | 'limits'>,
+  transfers: Installing,
   lease: Lease,
   snapshotKey: string,
   below: readonly Digest[],
@@ -30,18 +30,15 @@ export async function commitLayer(
   const pieces = paced(layerArchive(depot.snapshotter.uppers(snapshotKey)))
   const blob = await lease.write(depot.content, pieces, {}, signal)
   const chainId = chainIds([...below, blob.digest]).at(-1)!
-  lease.chain(chainId)
-  const layer = { blob: blob.digest, diffId: blob.digest, chainId, parent: chainIds(below).at(-1) }
+  const parent = chainIds(below).at(-1)
+  for (const chain of [chainId, ...(parent === undefined ? [] : [parent])]) lease.chain(chain)
+  const layer = { blob: blob.digest, diffId: blob.digest, chainId, parent }
   await installLayer(depot, transfers, layer, () => {}, signal)
   return { descriptor: { mediaType: ociLayer, ...blob }, diffId: blob.digest, chainId }
 }
 
 /** Registers the new image; the reference moves to it. */
-export async function commitImage(
-  depot: ImageDepot,
-  transfers: Pick<Transfers, 'layers' | 'limits'>,
-  options: CommitOptions,
-): Promise<Image> {
+export async function commitImage(depot: ImageDepot, transfers: Installing, options: CommitOptions): Promise<Image> {
   const { base, snapshotKey } = options
   const references = options.reference === undefined ? [] : [parseTag(options.reference)]
   using lease = depot.leases.open()

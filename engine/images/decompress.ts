@@ -1,5 +1,5 @@
 /** Archives as they come over the wire: what they are is told by their first bytes, not by what somebody says they are. */
-import type { Readable, Transform } from 'node:stream'
+import { Readable, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { EngineError, messageOf } from '../base/errors.ts'
@@ -24,8 +24,11 @@ export function compressionOf(start: Uint8Array): Compression {
 /** Large pieces: each one is a trip to the thread pool and back. */
 const pieceSize = 512 * 1024
 
+/** What is ahead of the reader: with one piece, the two threads would take turns instead of working at the same time. */
+const settings = { chunkSize: pieceSize, readableHighWaterMark: 4 * pieceSize }
+
 const decompressor = (kind: Exclude<Compression, 'none'>): Transform =>
-  kind === 'gzip' ? createGunzip({ chunkSize: pieceSize }) : createZstdDecompress({ chunkSize: pieceSize })
+  kind === 'gzip' ? createGunzip(settings) : createZstdDecompress(settings)
 
 export type ReadOptions = {
   signal?: AbortSignal | undefined
@@ -34,7 +37,7 @@ export type ReadOptions = {
 }
 
 /** The source's bytes, decompressed. Its own failures come out as they are; a damaged stream is invalid. */
-export async function* decompressed(source: Readable, options: ReadOptions = {}): AsyncGenerator<Buffer> {
+export async function* decompressed(source: AsyncIterable<Buffer>, options: ReadOptions = {}): AsyncGenerator<Buffer> {
   const input = read(source, options)
   try {
     const start = await firstBytes(input)
@@ -45,7 +48,7 @@ export async function* decompressed(source: Readable, options: ReadOptions = {})
     } else yield* through(decompressor(kind), prepend(start, input), kind)
   } finally {
     await input.return(undefined)
-    source.destroy()
+    if (source instanceof Readable) source.destroy()
   }
 }
 
@@ -64,9 +67,9 @@ async function* through(output: Transform, input: AsyncGenerator<Buffer>, kind: 
   }
 }
 
-async function* read(source: Readable, options: ReadOptions): AsyncGenerator<Buffer> {
+async function* read(source: AsyncIterable<Buffer>, options: ReadOptions): AsyncGenerator<Buffer> {
   let total = 0
-  for await (const chunk of source as AsyncIterable<Buffer>) {
+  for await (const chunk of source) {
     options.signal?.throwIfAborted()
     total += chunk.length
     options.onRead?.(total)

@@ -53,12 +53,12 @@ export async function refreshHostImage(depot: ImageDepot, source: HostSource): P
 
 async function unpackSkeleton(depot: ImageDepot, { archive, parts }: Skeleton, chain: Digest): Promise<void> {
   if (depot.snapshotter.has(chain)) return
-  const staged = await depot.snapshotter.stage(undefined, parts)
+  const staged = await depot.snapshotter.stage(parts)
   try {
     const limits = { maxBytes: archive.length, maxEntries: archive.length / 512 }
-    const { bytes } = await unpackLayer(Readable.from([archive]), staged, limits)
+    const { bytes, ownRoot } = await unpackLayer(Readable.from([archive]), staged.directory, limits)
     depot.records.layerUnpacked(chain, bytes)
-    await staged.commit(chain)
+    await staged.commit(chain, { parent: undefined, ownRoot })
   } catch (error) {
     await staged.discard()
     throw error

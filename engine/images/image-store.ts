@@ -40,6 +40,7 @@ import { pruneImages, type RemovalContext, removeImage } from './remove.ts'
 import { saveImages } from './save.ts'
 import { type SearchOptions, searchIndex } from './search.ts'
 import { Transfers, type UnpackLimits } from './transfers.ts'
+import type { UnpackersOptions } from './unpackers.ts'
 
 export type ImageStoreOptions = {
   /** Must carry `imageSchema`. */
@@ -52,6 +53,7 @@ export type ImageStoreOptions = {
   readonly alsoUsed?: AlsoUsed
   readonly registry?: Partial<RegistryConfig>
   readonly limits?: Partial<UnpackLimits>
+  readonly unpackers?: UnpackersOptions
 }
 
 /** 256 GiB and ten million files: far beyond real images, short of what a few kilobytes of zeros can unpack to. */
@@ -71,7 +73,7 @@ export class ImageStore implements Images, AsyncDisposable {
     const records = new ImageRecords(database)
     this.depot = { content, records, leases: new Leases(database), snapshotter, onEvent }
     this.#session = new RegistrySession({ ...registryDefaults, ...options.registry })
-    this.transfers = new Transfers(this.#session, { ...unpackDefaults, ...options.limits })
+    this.transfers = new Transfers(this.#session, { ...unpackDefaults, ...options.limits }, options.unpackers)
     this.#collector = new Collector(this.depot, options.alsoUsed ?? (() => ({ blobs: [], chains: [] })))
     this.#removal = { depot: this.depot, collector: this.#collector, usedBy }
   }
@@ -195,8 +197,8 @@ export class ImageStore implements Images, AsyncDisposable {
     await this.#session.login(endpoint!, auth, signal)
   }
 
-  /** Ends all connections. */
+  /** Ends all threads and connections. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#session[Symbol.asyncDispose]()
+    await this.transfers[Symbol.asyncDispose]()
   }
 }

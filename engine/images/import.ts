@@ -13,8 +13,7 @@ import { ociLayer, ociLayerGzip, ociLayerZstd } from './media-types.table.ts'
 import { registerImage } from './new-image.ts'
 import { parsePlatform } from './platform.ts'
 import { parseTag } from './reference.ts'
-import type { Transfers } from './transfers.ts'
-import { unpackLayer } from './unpack.ts'
+import type { Installing } from './transfers.ts'
 
 /** The media type that a stored layer's first bytes call for. */
 export async function layerTypeOf({ content }: ImageDepot, digest: Digest): Promise<string> {
@@ -27,7 +26,7 @@ export async function layerTypeOf({ content }: ImageDepot, digest: Digest): Prom
 /** invalid, with nothing left behind, for a damaged archive, an unknown change or a malformed reference. */
 export async function importImage(
   depot: ImageDepot,
-  transfers: Pick<Transfers, 'limits'>,
+  transfers: Installing,
   archive: NodeJS.ReadableStream,
   options: ImportOptions,
 ): Promise<Image> {
@@ -61,18 +60,19 @@ const bytesOf = (stream: NodeJS.ReadableStream): AsyncIterable<Uint8Array> => Re
 /** A bottom layer whose diff id nobody has told. */
 async function installUnknown(
   depot: ImageDepot,
-  { limits }: Pick<Transfers, 'limits'>,
+  { limits, unpackers }: Installing,
   lease: Lease,
   layer: Descriptor,
   signal: AbortSignal | undefined,
 ): Promise<Digest> {
-  const staged = await depot.snapshotter.stage(undefined)
+  const staged = await depot.snapshotter.stage()
   try {
-    const source = depot.content.read(layer.digest)
-    const { diffId, bytes } = await unpackLayer(source, staged, { ...limits, ...(signal !== undefined && { signal }) })
+    const blob = { path: depot.content.path(layer.digest), size: layer.size }
+    const options = { ...limits, ...(signal !== undefined && { signal }) }
+    const { diffId, bytes, ownRoot, synced } = await unpackers.unpack(blob, staged.directory, options)
     lease.chain(diffId)
     depot.records.layerUnpacked(diffId, bytes)
-    await staged.commit(diffId)
+    await staged.commit(diffId, { parent: undefined, ownRoot }, synced)
     return diffId
   } catch (error) {
     await staged.discard()

@@ -15,13 +15,14 @@ import { checkShape, type Descriptor, type Platform, parseManifest } from './man
 import { registerImage } from './new-image.ts'
 import { choosePlatform, parsePlatform, platformText, runsOn } from './platform.ts'
 import { familiar, familiarName, parseTag, type Reference } from './reference.ts'
-import type { Transfers } from './transfers.ts'
+import { together } from './shared-work.ts'
+import type { Installing } from './transfers.ts'
 
 export type LoadOptions = { quiet: boolean; platform?: string; progress: OnProgress; signal?: AbortSignal }
 
 type Load = {
   depot: ImageDepot
-  transfers: Pick<Transfers, 'layers' | 'limits'>
+  transfers: Installing
   files: ArchiveFiles
   lease: Lease
   options: LoadOptions
@@ -46,7 +47,7 @@ const savedSchema = z
  */
 export async function loadImages(
   depot: ImageDepot,
-  transfers: Pick<Transfers, 'layers' | 'limits'>,
+  transfers: Installing,
   archive: NodeJS.ReadableStream,
   options: LoadOptions,
 ): Promise<string[]> {
@@ -139,14 +140,16 @@ async function loadOne(load: Load, listed: Listed): Promise<Image> {
       `the archive's image ${listed.config} has ${diffIds.length} layers, but its list names ${listed.layers.length}`,
     )
   const chains = chainIds(diffIds)
+  for (const chain of chains) lease.chain(chain)
+  const found = listed.layers.map((path) => files.get(path))
+  await together(load.options.signal, (signal) =>
+    found.map(({ digest, size }, at) => {
+      const layer = { blob: digest, diffId: diffIds[at]!, chainId: chains[at]!, parent: chains[at - 1] }
+      return install(load, layer, size, signal)
+    }),
+  )
   const layers: Descriptor[] = []
-  for (const [at, path] of listed.layers.entries()) {
-    const { digest, size } = files.get(path)
-    lease.chain(chains[at]!)
-    const layer = { blob: digest, diffId: diffIds[at]!, chainId: chains[at]!, parent: chains[at - 1] }
-    await install(load, layer, size)
-    layers.push({ mediaType: await layerTypeOf(depot, digest), digest, size })
-  }
+  for (const { digest, size } of found) layers.push({ mediaType: await layerTypeOf(depot, digest), digest, size })
   return await registerImage(depot, lease, { config: bytes, parsed, layers, references: listed.references })
 }
 
@@ -161,11 +164,16 @@ function refusePlatform({ options }: Load, { os, architecture, variant }: ImageC
     )
 }
 
-async function install(load: Load, layer: Parameters<typeof installLayer>[2], size: number): Promise<void> {
+async function install(
+  load: Load,
+  layer: Parameters<typeof installLayer>[2],
+  size: number,
+  signal: AbortSignal,
+): Promise<void> {
   const { depot, transfers, options } = load
   const report = new LayerReport(hexOf(layer.diffId).slice(0, 12), options.quiet ? undefined : options.progress)
   const known = depot.snapshotter.has(layer.chainId)
-  await installLayer(depot, transfers, layer, (bytes) => report.bytes('Loading layer', bytes, size), options.signal)
+  await installLayer(depot, transfers, layer, (bytes) => report.bytes('Loading layer', bytes, size), signal)
   if (!known) report.bytes('Loading layer', size, size)
 }
 

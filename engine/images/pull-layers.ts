@@ -1,4 +1,4 @@
-/** All layers of an image: fetched a few at a time, unpacked in order while the next ones arrive. */
+/** All layers of an image: each is fetched and unpacked beside the others, and takes its place after the one below. */
 import { shortId } from '../base/identifier.ts'
 import { span } from '../trace/trace.ts'
 import type { ImageDepot } from './depot.ts'
@@ -10,6 +10,7 @@ import type { Lease } from './leases.ts'
 import type { Descriptor } from './manifest.ts'
 import type { RegistryClient } from './registry-client.ts'
 import { downloadBlob } from './registry-download.ts'
+import { together } from './shared-work.ts'
 import type { BlobProgress, Transfers } from './transfers.ts'
 
 export type LayerSource = {
@@ -44,33 +45,20 @@ export async function pullLayers(
 }
 
 async function fetchAndInstall(source: LayerSource, steps: readonly Step[]): Promise<void> {
-  const failed = new AbortController()
-  const signal = source.signal === undefined ? failed.signal : AbortSignal.any([source.signal, failed.signal])
-  const bounded = { ...source, signal }
-  const downloads = steps.map((step) => {
-    const download = fetchBlob(bounded, step.blob, (progress) => tell(step.report, progress))
-    // The first failure is thrown where it is awaited; the others end because of it, and nobody waits for them there.
-    download.catch((error) => failed.abort(error))
-    return download
-  })
-  try {
-    for (const [at, step] of steps.entries()) {
-      await downloads[at]
-      await installLayer(
-        source.depot,
-        source.transfers,
-        { ...step, blob: step.blob.digest },
-        (bytes) => step.report.bytes('Extracting', bytes, step.blob.size),
-        signal,
-      )
-      step.report.status('Pull complete')
-    }
-  } catch (error) {
-    failed.abort(error)
-    throw error
-  } finally {
-    await Promise.allSettled(downloads)
-  }
+  await together(source.signal, (signal) => steps.map((step) => fetchAndInstallOne({ ...source, signal }, step)))
+}
+
+async function fetchAndInstallOne(source: LayerSource & { signal: AbortSignal }, step: Step): Promise<void> {
+  const { blob, report } = step
+  await fetchBlob(source, blob, (progress) => tell(report, progress))
+  await installLayer(
+    source.depot,
+    source.transfers,
+    { ...step, blob: blob.digest },
+    (bytes) => report.bytes('Extracting', bytes, blob.size),
+    source.signal,
+  )
+  report.status('Pull complete')
 }
 
 function tell(report: LayerReport, { status, current, total }: BlobProgress): void {

@@ -73,6 +73,20 @@ async function orAborted(done: Promise<void>, signal: AbortSignal | undefined): 
   }
 }
 
+/**
+ * Works at the same time that are of use only together: when one fails the signal tells the others to end. Settles when
+ * all have ended, with the first failure.
+ */
+export async function together(
+  signal: AbortSignal | undefined,
+  begin: (signal: AbortSignal) => readonly Promise<void>[],
+): Promise<void> {
+  const failed = new AbortController()
+  const works = begin(signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]))
+  await Promise.allSettled(works.map((work) => work.catch((error) => failed.abort(error))))
+  failed.signal.throwIfAborted()
+}
+
 /** So many at a time; the rest waits in line. */
 export class Slots {
   #free: number

@@ -75,6 +75,7 @@ export class TreeWriter implements TarHandler, Disposable {
   /** Set when all is written: making a file in a directory changes the directory's time. */
   readonly #times = new Map<EntryPath, FileTime>()
   #entries = 0
+  #ownRoot = false
   #entry: TarEntry | undefined
   #file = -1
 
@@ -84,6 +85,11 @@ export class TreeWriter implements TarHandler, Disposable {
     this.#rules = rules
     const made = rules.mapOwner?.({ uid: 0, gid: 0 })
     this.#directories = new OpenDirectories(root, rules.layer ? layerResolve : copyResolve, rules.base, made)
+  }
+
+  /** Whether an entry of the archive was the root itself. */
+  get ownRoot(): boolean {
+    return this.#ownRoot
   }
 
   entry(entry: TarEntry): void {
@@ -152,7 +158,9 @@ export class TreeWriter implements TarHandler, Disposable {
       if (entry.type !== 'directory')
         throw new EngineError('invalid', `archive entry ${shown(entry.name)} would replace the root`)
       // docker cp leaves the directory that it copies into as it is.
-      if (this.#rules.layer) this.#describeDirectory(path, this.#root, entry)
+      if (!this.#rules.layer) return
+      this.#describeDirectory(path, this.#root, entry)
+      this.#ownRoot = true
       return
     }
     const { parent, base } = splitPath(path)

@@ -1,10 +1,8 @@
 /** Layers onto the disk: image-spec layer.md, applied to one directory of the snapshotter. */
 import { createHash } from 'node:crypto'
 import { closeSync } from 'node:fs'
-import type { Readable } from 'node:stream'
 import { EngineError } from '../base/errors.ts'
-import { openDirectory } from '../kernel/paths.ffi.ts'
-import type { StagedLayer } from '../snapshots/snapshotter.ts'
+import { openDirectory, syncFileSystemHere } from '../kernel/paths.ffi.ts'
 import { decompressed } from './decompress.ts'
 import type { Digest } from './digest.ts'
 import { TarReader } from './tar-reader.ts'
@@ -24,15 +22,21 @@ export type Unpacked = {
   diffId: Digest
   /** Bytes of the archive, decompressed. */
   bytes: number
+  /** Whether the archive says who owns its root, and its mode. */
+  ownRoot: boolean
 }
 
 /**
- * Fills a staged layer from its archive (tar, gzip or zstd by its first bytes). invalid: the archive is damaged, larger
- * than allowed, or has an entry that leaves the layer; the staged layer is then good only for `discard`.
+ * Fills a staged layer's directory from its archive (tar, gzip or zstd by its first bytes). invalid: the archive is
+ * damaged, larger than allowed, or has an entry that leaves the layer; the staged layer is then good only for `discard`.
  */
-export async function unpackLayer(source: Readable, staged: StagedLayer, options: UnpackOptions): Promise<Unpacked> {
+export async function unpackLayer(
+  source: AsyncIterable<Buffer>,
+  directory: string,
+  options: UnpackOptions,
+): Promise<Unpacked> {
   using stack = new DisposableStack()
-  const root = stack.adopt(openDirectory(staged.directory), closeSync)
+  const root = stack.adopt(openDirectory(directory), closeSync)
   const writer = stack.use(new TreeWriter(root, { layer: true, maxEntries: options.maxEntries }))
   const reader = new TarReader(writer)
   const hash = createHash('sha256')
@@ -46,5 +50,11 @@ export async function unpackLayer(source: Readable, staged: StagedLayer, options
   }
   reader.finish()
   writer.finish()
-  return { diffId: `sha256:${hash.digest('hex')}` as Digest, bytes }
+  return { diffId: `sha256:${hash.digest('hex')}` as Digest, bytes, ownRoot: writer.ownRoot }
+}
+
+/** Writes out what the directory, and all else of its file system, holds; the thread stands still until it is done. */
+export function syncTree(directory: string): void {
+  using stack = new DisposableStack()
+  syncFileSystemHere(stack.adopt(openDirectory(directory), closeSync))
 }

@@ -1,4 +1,5 @@
 /** Descriptors: dup3(2), pipe2(2), fcntl(2), close_range(2), poll(2). */
+import { readdirSync, readlinkSync } from 'node:fs'
 import { errnoNumbers } from './errno.table.ts'
 import { declare, declareRaw } from './libc.ffi.ts'
 
@@ -52,6 +53,23 @@ const CLOSE_RANGE_CLOEXEC = 4
 /** Closes every descriptor from `first` on, now or at execve; close_range(2), Linux 5.9. */
 export const closeFrom = (first: number, when: 'now' | 'at execve' = 'now'): void => {
   cCloseRange(SYS_CLOSE_RANGE, first, 0xffffffff, when === 'now' ? 0 : CLOSE_RANGE_CLOEXEC)
+}
+
+/**
+ * Closes what this process has open of a directory and of all below it, removed or not; proc_pid_fd(5). Precondition:
+ * whoever opened it does not live any more.
+ */
+export function closeBelow(directory: string): void {
+  for (const name of readdirSync('/proc/self/fd')) {
+    let target: string
+    try {
+      target = readlinkSync(`/proc/self/fd/${name}`)
+    } catch {
+      // The one that the listing itself was read by.
+      continue
+    }
+    if (`${target}/`.startsWith(`${directory}/`) || target === `${directory} (deleted)`) cClose(Number(name))
+  }
 }
 
 /** The errno values a reader or writer goes on after. */

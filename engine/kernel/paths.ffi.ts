@@ -84,6 +84,7 @@ const ofFile = {
   list: declareAttributes('listxattr'),
 }
 const cSyncfs = koffi.load('libc.so.6').func('int syncfs(int fd)')
+const cSyncfsHere = declare('syncfs', 'int syncfs(int fd)', (fd) => `descriptor ${fd}`)
 
 /** Flags of open(2); close-on-exec is always added. The numbers differ between architectures: Node knows its own. */
 export const openFlags = {
@@ -374,6 +375,11 @@ export const syncFileSystem = (fd: number): Promise<void> =>
       else reject(new SyscallError('syncfs', errnoNumbers.EIO, `descriptor ${fd}`))
     })
   })
+
+/** The same, and this thread stands still until it is done. */
+export const syncFileSystemHere = (fd: number): void => {
+  cSyncfsHere(fd)
+}
 
 /** Opens a directory of the host by its absolute path; for roots that only root can change. */
 export const openDirectory = (path: string): number =>

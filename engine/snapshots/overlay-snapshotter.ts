@@ -3,12 +3,14 @@
  * with `fs` (and `work`) in it, plus one row that names it. The row decides: a directory without one is garbage of a
  * crash, which `recover` throws away; so directories are made before their row, and rows go before their directory.
  */
-import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { chmodSync, closeSync, constants, existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database, Schema } from '../base/database.ts'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { changeMode, changeOwner, openDirectory, statusOf, syncFileSystem } from '../kernel/paths.ffi.ts'
+import { Arrivals } from './arrivals.ts'
 import type { OverlayMount, SnapshotPart, Snapshotter, SnapshotUsage, StagedLayer } from './snapshotter.ts'
 import { Trash } from './trash.ts'
 import { inSlices, measure } from './tree.ts'
@@ -33,8 +35,8 @@ export class OverlaySnapshotter implements Snapshotter {
   readonly #database: Database
   readonly #root: string
   readonly #trash: Trash
-  /** Parents of layers being staged: `collect` must leave them. */
-  readonly #pinned = new Map<string, number>()
+  /** Committed chains, by id. */
+  readonly #arrivals = new Arrivals()
   #next = 1
 
   /** @param root the store's directory; `snapshots` is made in it. The database must carry `snapshotSchema`. */
@@ -213,32 +215,32 @@ export class OverlaySnapshotter implements Snapshotter {
     return this.#chain(chainId) !== undefined
   }
 
-  async stage(parent: string | undefined, parts: readonly SnapshotPart[] = []): Promise<StagedLayer> {
-    const layers = this.#requireChain(parent)
+  async until(chainId: string, signal: AbortSignal): Promise<void> {
+    if (!this.has(chainId)) await this.#arrivals.wait(chainId, signal)
+  }
+
+  async stage(parts: readonly SnapshotPart[] = []): Promise<StagedLayer> {
     const directory = this.#makeDirectory(['fs'])
     const path = this.#path(directory, 'fs')
-    const lower = layers.map((layer) => this.#path(layer.directory, 'fs'))
-    copyOwnerAndMode(lower[0] ?? join(this.#root, 'empty'), path)
-    const release = this.#pin(parent)
-    let open = true
-    const end = (): boolean => {
-      const first = open
-      open = false
-      if (first) release()
-      return first
-    }
+    copyOwnerAndMode(join(this.#root, 'empty'), path)
+    let live = true
     const discard = async (): Promise<void> => {
-      if (!end()) return
+      if (!live) return
+      live = false
       this.#trash.take(this.#path(directory))
       this.#trash.empty()
     }
     return {
       directory: path,
-      lower,
       discard,
-      commit: async (chainId) => {
-        if (!open) throw new EngineError('internal', `the staged layer of chain ${chainId} was ended before`)
-        await syncDirectory(path)
+      commit: async (chainId, { parent, ownRoot }, synced = false) => {
+        if (!live) throw new EngineError('internal', `the staged layer of chain ${chainId} was ended before`)
+        const [below] = this.#requireChain(parent)
+        if (!ownRoot && below !== undefined) copyOwnerAndMode(this.#path(below.directory, 'fs'), path)
+        if (!synced) await syncDirectory(path)
+        else if (!ownRoot && below !== undefined) await syncRoot(path)
+        // Asked again, in the same step that makes the row: collect may have come meanwhile.
+        this.#requireChain(parent)
         const won = this.#database.run(
           'INSERT INTO snapshot_layer VALUES (?, ?, ?, ?) ON CONFLICT (chain_id) DO NOTHING',
           chainId,
@@ -247,18 +249,9 @@ export class OverlaySnapshotter implements Snapshotter {
           JSON.stringify(parts),
         )
         if (won === 0) await discard()
-        else end()
+        live = false
+        this.#arrivals.tell(chainId)
       },
-    }
-  }
-
-  #pin(chainId: string | undefined): () => void {
-    if (chainId === undefined) return () => {}
-    this.#pinned.set(chainId, (this.#pinned.get(chainId) ?? 0) + 1)
-    return () => {
-      const left = this.#pinned.get(chainId)! - 1
-      if (left === 0) this.#pinned.delete(chainId)
-      else this.#pinned.set(chainId, left)
     }
   }
 
@@ -272,7 +265,7 @@ export class OverlaySnapshotter implements Snapshotter {
       const keep = (id: string | undefined): void => {
         for (let at = id; at !== undefined && !kept.has(at); at = parents.get(at)) kept.add(at)
       }
-      for (const id of parents.keys()) if (used(id) || this.#pinned.has(id)) keep(id)
+      for (const id of parents.keys()) if (used(id)) keep(id)
       for (const row of this.#database.all('SELECT DISTINCT chain_id FROM snapshot WHERE chain_id IS NOT NULL'))
         keep(String(row.chain_id))
       const unused = all.filter((row) => !kept.has(String(row.chain_id)))
@@ -307,6 +300,13 @@ async function measureInto(path: string, sum: SnapshotUsage): Promise<void> {
   }
 }
 
+/** The directory alone, not what is in it. */
+async function syncRoot(path: string): Promise<void> {
+  await using directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  await directory.sync()
+}
+
+/** All that its file system has. */
 async function syncDirectory(path: string): Promise<void> {
   const directory = openDirectory(path)
   try {

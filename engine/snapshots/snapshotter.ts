@@ -33,21 +33,33 @@ export type Snapshotter = {
   remove(key: string): Promise<void>
   /** Has this chain been unpacked? */
   has(chainId: string): boolean
+  /** Resolves as soon as this chain has been committed; rejects with the signal's reason. */
+  until(chainId: string, signal: AbortSignal): Promise<void>
   /**
-   * Starts a layer: the returned directory is filled by the caller; `commit` gives it its chain id durably, `discard`
-   * drops it. A layer that another caller committed meanwhile wins and this one is dropped. `parts` makes it the bottom
-   * layer of the machine's own image.
+   * Starts a layer: the returned directory is filled by the caller, who need not know yet what it will stand on. `parts`
+   * makes it the bottom layer of the machine's own image.
    */
-  stage(parent: string | undefined, parts?: readonly SnapshotPart[]): Promise<StagedLayer>
+  stage(parts?: readonly SnapshotPart[]): Promise<StagedLayer>
   /** Removes committed chains for which `used` is false, never one that a snapshot or another chain stands on. Bytes freed. */
   collect(used: (chainId: string) => boolean): Promise<number>
+}
+
+export type LayerPlace = {
+  /** The chain that the layer stands on; undefined: the bottom. */
+  parent: string | undefined
+  /** Whether owner and mode of the layer's root are its own; else they become those of the layer below. */
+  ownRoot: boolean
 }
 
 export type StagedLayer = {
   /** Absolute path of the layer's directory (overlay's lower form: whiteouts are 0:0 character devices). */
   readonly directory: string
-  /** Directories of the layers below, topmost first. */
-  readonly lower: readonly string[]
-  commit(chainId: string): Promise<void>
+  /**
+   * Gives it its chain id and its place, durably. not-found when the parent is not there. A layer that another caller
+   * committed meanwhile wins, and this one is dropped.
+   *
+   * @param synced what the layer holds is on the disk already
+   */
+  commit(chainId: string, place: LayerPlace, synced?: boolean): Promise<void>
   discard(): Promise<void>
 }

@@ -14,7 +14,7 @@ import { openStore, noRoot as skip } from './registry-store.ts'
 const victim = `
   import { openStore } from ${JSON.stringify(new URL('registry-store.ts', import.meta.url).href)}
   const [root, reference, last] = process.argv.slice(1)
-  const { store } = await openStore({ root })
+  const { store } = await openStore({ root, unpackers: { threadsFrom: 0 } })
   let lines = 0
   const progress = () => { if (++lines === Number(last)) process.kill(process.pid, 'SIGKILL') }
   await store.pull(reference, { progress })

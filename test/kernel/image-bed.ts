@@ -1,8 +1,7 @@
 /** A store of images and snapshots in a directory of its own, as tests of both need it. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pack } from 'tar-stream'
 import { Database } from '../../engine/base/database.ts'
@@ -12,7 +11,8 @@ import { ImageRecords } from '../../engine/images/image-records.ts'
 import { imageSchema } from '../../engine/images/image-table.ts'
 import { Leases } from '../../engine/images/leases.ts'
 import { SharedWork } from '../../engine/images/shared-work.ts'
-import { type Unpacked, unpackLayer } from '../../engine/images/unpack.ts'
+import type { Unpacked } from '../../engine/images/unpack.ts'
+import { Unpackers } from '../../engine/images/unpackers.ts'
 import { OverlaySnapshotter, snapshotSchema } from '../../engine/snapshots/overlay-snapshotter.ts'
 
 /** A reason to skip, or false. */
@@ -26,7 +26,13 @@ export class ImageBed implements AsyncDisposable {
   readonly transfers: {
     layers: SharedWork<number>
     limits: { maxBytes: number; maxEntries: number }
-  } = { layers: new SharedWork<number>(), limits: { maxBytes: 1e9, maxEntries: 1e5 } }
+    unpackers: Unpackers
+  } = {
+    layers: new SharedWork<number>(),
+    limits: { maxBytes: 1e9, maxEntries: 1e5 },
+    // As small as the layers of tests are: what holds, holds in a thread.
+    unpackers: new Unpackers({ threadsFrom: 0 }),
+  }
   readonly events: [string, string][] = []
 
   constructor() {
@@ -49,15 +55,18 @@ export class ImageBed implements AsyncDisposable {
     return path
   }
 
-  /** Unpacks an archive as a committed bottom layer and gives its directory. */
+  /** Unpacks an archive, in a thread, as a committed bottom layer and gives its directory. */
   async unpack(
     archive: Buffer,
     limits: { maxBytes?: number; maxEntries?: number } = {},
   ): Promise<Unpacked & { path: string }> {
-    const staged = await this.snapshotter.stage(undefined)
+    const staged = await this.snapshotter.stage()
+    const blob = { path: join(this.root, 'archive'), size: archive.length }
+    writeFileSync(blob.path, archive)
     try {
-      const unpacked = await unpackLayer(Readable.from([archive]), staged, { ...this.transfers.limits, ...limits })
-      await staged.commit(unpacked.diffId)
+      const options = { ...this.transfers.limits, ...limits }
+      const unpacked = await this.transfers.unpackers.unpack(blob, staged.directory, options)
+      await staged.commit(unpacked.diffId, { parent: undefined, ownRoot: unpacked.ownRoot }, unpacked.synced)
       return { ...unpacked, path: staged.directory }
     } catch (error) {
       await staged.discard()
@@ -65,7 +74,13 @@ export class ImageBed implements AsyncDisposable {
     }
   }
 
+  /** Each has a few descriptors of its own. */
+  async endThreads(): Promise<void> {
+    await this.transfers.unpackers[Symbol.asyncDispose]()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.endThreads()
     await this.snapshotter.settled()
     this.database[Symbol.dispose]()
     rmSync(this.root, { recursive: true, force: true })

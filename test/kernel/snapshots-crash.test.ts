@@ -23,10 +23,10 @@ const worker = `
   const tell = (line) => writeSync(1, line + '\\n')
   for (let index = 0; ; index += 1) {
     const name = round + '-' + index
-    const staged = await snapshotter.stage(undefined)
+    const staged = await snapshotter.stage()
     mkdirSync(staged.directory + '/d')
     for (let file = 0; file < 20; file += 1) writeFileSync(staged.directory + '/d/' + file, name)
-    await staged.commit('chain ' + name)
+    await staged.commit('chain ' + name, { parent: undefined, ownRoot: false })
     tell('layer ' + name)
     await snapshotter.prepare('key ' + name, 'chain ' + name)
     tell('snapshot ' + name)

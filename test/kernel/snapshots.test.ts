@@ -31,11 +31,13 @@ async function layer(
   parent: string | undefined,
   files: Record<string, string>,
 ): Promise<string> {
-  const staged = await bed.snapshotter.stage(parent)
+  const staged = await bed.snapshotter.stage()
   for (const [name, contents] of Object.entries(files)) writeFileSync(join(staged.directory, name), contents)
-  await staged.commit(chain)
+  await staged.commit(chain, { parent, ownRoot: false })
   return staged.directory
 }
+
+const bottom = { parent: undefined, ownRoot: false }
 
 const numbers = (bed: ImageBed): string[] =>
   readdirSync(join(bed.root, 'snapshots')).filter((name) => /^\d+$/.test(name))
@@ -72,9 +74,8 @@ test('the root of a snapshot has owner and mode of the layer below, whatever the
     const [root] = await bed.snapshotter.prepare('key', 'one')
     const status = statSync(root!.upper!)
     assert.deepEqual([status.mode & 0o7777, status.uid, status.gid], [0o1771, 5, 6])
-    const staged = await bed.snapshotter.stage('one')
-    assert.equal(statSync(staged.directory).mode & 0o7777, 0o1771)
-    await staged.discard()
+    const above = await layer(bed, 'two', 'one', {})
+    assert.equal(statSync(above).mode & 0o7777, 0o1771)
   } finally {
     process.umask(before)
   }
@@ -115,14 +116,14 @@ for (const [name, open] of [
     const machine = bed.place('machine')
     mkdirSync(join(machine, 'bin'))
     writeFileSync(join(machine, 'bin/tool'), 'tool')
-    const staged = await bed.snapshotter.stage(undefined, [{ target: '/usr', lower: [machine] }])
+    const staged = await bed.snapshotter.stage([{ target: '/usr', lower: [machine] }])
     mkdirSync(join(staged.directory, 'usr'))
     symlinkSync('usr/bin', join(staged.directory, 'bin'))
-    await staged.commit('host')
-    const above = await bed.snapshotter.stage('host')
+    await staged.commit('host', bottom)
+    const above = await bed.snapshotter.stage()
     mkdirSync(join(above.directory, 'usr'))
     writeFileSync(join(above.directory, 'usr/added'), 'added')
-    await above.commit('above')
+    await above.commit('above', { parent: 'host', ownRoot: false })
     const mounts = await bed.snapshotter.prepare('key', 'above')
     assert.deepEqual(
       mounts.map(({ target }) => target),
@@ -160,7 +161,9 @@ test('a path in a view cannot leave it', options, async () => {
 test('missing and existing things are told apart', options, async () => {
   await using bed = new ImageBed()
   await assert.rejects(bed.snapshotter.prepare('key', 'nowhere'), kind('not-found'))
-  await assert.rejects(bed.snapshotter.stage('nowhere'), kind('not-found'))
+  const staged = await bed.snapshotter.stage()
+  await assert.rejects(staged.commit('one', { parent: 'nowhere', ownRoot: false }), kind('not-found'))
+  await staged.discard()
   assert.throws(() => bed.snapshotter.mounts('key'), kind('not-found'))
   assert.throws(() => bed.snapshotter.view('nowhere'), kind('not-found'))
   await bed.snapshotter.prepare('key', undefined)
@@ -175,11 +178,11 @@ test('missing and existing things are told apart', options, async () => {
 
 test('of two who unpack the same layer the first wins, and nothing of the second stays', options, async () => {
   await using bed = new ImageBed()
-  const [first, second] = [await bed.snapshotter.stage(undefined), await bed.snapshotter.stage(undefined)]
+  const [first, second] = [await bed.snapshotter.stage(), await bed.snapshotter.stage()]
   writeFileSync(join(first.directory, 'a'), 'first')
   writeFileSync(join(second.directory, 'a'), 'second')
-  await first.commit('one')
-  await second.commit('one')
+  await first.commit('one', bottom)
+  await second.commit('one', bottom)
   await second.discard()
   await bed.snapshotter.settled()
   assert.equal(numbers(bed).length, 1)
@@ -193,14 +196,15 @@ test('collect frees what nobody uses, and nothing that something stands on', opt
   await layer(bed, 'left', 'base', { b: '12345' })
   await layer(bed, 'right', 'base', { c: '123' })
   await bed.snapshotter.prepare('key', 'right')
-  const staged = await bed.snapshotter.stage('left')
-  assert.equal(await bed.snapshotter.collect(() => false), 0)
-  await staged.discard()
+  const staged = await bed.snapshotter.stage()
+  assert.equal(await bed.snapshotter.collect((chain) => chain === 'left'), 0)
   assert.equal(await bed.snapshotter.collect(() => false), 5)
   assert.deepEqual(
     ['base', 'left', 'right'].map((chain) => bed.snapshotter.has(chain)),
     [true, false, true],
   )
+  await assert.rejects(staged.commit('above', { parent: 'left', ownRoot: true }), kind('not-found'))
+  await staged.discard()
   await bed.snapshotter.remove('key')
   assert.equal(await bed.snapshotter.collect((chain) => chain === 'base'), 3)
   assert.equal(await bed.snapshotter.collect(() => false), 4)
@@ -232,7 +236,7 @@ test('recovery throws away directories without a row, and rows without a directo
   const kept = await layer(bed, 'kept', undefined, { a: '1' })
   const lost = await layer(bed, 'lost', undefined, { a: '1' })
   await bed.snapshotter.prepare('key', 'kept')
-  await bed.snapshotter.stage(undefined)
+  await bed.snapshotter.stage()
   mkdirSync(join(bed.root, 'snapshots/77/fs'), { recursive: true })
   rmSync(join(lost, '..'), { recursive: true })
   const next = new OverlaySnapshotter(bed.database, bed.root)
@@ -242,7 +246,7 @@ test('recovery throws away directories without a row, and rows without a directo
   assert.deepEqual([next.has('kept'), next.has('lost')], [true, false])
   assert.equal(readFileSync(join(kept, 'a'), 'utf8'), '1')
   assert.equal(next.mounts('key').length, 1)
-  const fresh = await next.stage(undefined)
+  const fresh = await next.stage()
   assert.equal(readdirSync(fresh.directory).length, 0)
   await fresh.discard()
   await next.settled()

@@ -163,6 +163,7 @@ test('commit makes a layer that shows the same tree', options, async () => {
     writeFileSync(`${root}/.dockerenv`, '')
     execFileSync('mkfifo', ['fifo'], { cwd: root.replace('self', String(process.pid)) })
   })
+  await bed.endThreads()
   const before = openDescriptors()
   const committed = await commitImage(bed.depot, bed.transfers, {
     snapshotKey: 'key',
@@ -172,6 +173,7 @@ test('commit makes a layer that shows the same tree', options, async () => {
     author: 'me',
     comment: 'why',
   })
+  await bed.endThreads()
   assert.equal(openDescriptors(), before)
   const expected = [
     'dir d 755 4096',
@@ -353,6 +355,7 @@ for (const [what, words, archive] of noImage)
     await using bed = new ImageBed()
     const before = openDescriptors()
     await assert.rejects(load(bed, await archive()), invalid(words))
+    await bed.endThreads()
     assert.equal(openDescriptors(), before)
     assert.deepEqual(bed.depot.records.list(), [])
   })

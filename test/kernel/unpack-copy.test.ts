@@ -214,8 +214,8 @@ test('names that climb out of the destination are refused', options, async () =>
 
 test('a read-only root is said in words of Docker', options, async () => {
   await using bed = new ImageBed()
-  const staged = await bed.snapshotter.stage(undefined)
-  await staged.commit('one')
+  const staged = await bed.snapshotter.stage()
+  await staged.commit('one', { parent: undefined, ownRoot: false })
   using view = openView(bed.snapshotter.view('one'))
   await assert.rejects(
     extractArchive(view.fd, '/', Readable.from([await tarOf([{ name: 'x' }])]), 'box', { noOverwriteDirNonDir: false }),
