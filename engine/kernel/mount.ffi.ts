@@ -37,6 +37,8 @@ const mountSetattrCall = declare(
   (_n, _d, path) => quoted(path),
 )
 
+const cFstatfs = declare('fstatfs', 'int fstatfs(int fd, void *status)')
+
 const SYS_OPEN_TREE = 428
 const SYS_MOVE_MOUNT = 429
 const SYS_FSOPEN = 430
@@ -191,4 +193,30 @@ export const setMountAttributes = (mountDescriptor: number, change: AttributeCha
   attributeStruct.writeBigUInt64LE(BigInt(change.userNamespace ?? 0), 24)
   const flags = AT_EMPTY_PATH | (change.recursive === true ? AT_RECURSIVE : 0)
   mountSetattrCall(SYS_MOUNT_SETATTR, mountDescriptor, '', flags, attributeStruct, 32)
+}
+
+/** struct statfs is of words of eight bytes on 64-bit machines; f_flags is the eleventh. */
+const statfsStruct = Buffer.alloc(120)
+const statfsFlags = 80
+
+/** f_flags of statfs(2), beside those of access times. */
+const attributeOfStatus: readonly (readonly [status: number, attribute: number])[] = [
+  [0x1, mountAttributes.MOUNT_ATTR_RDONLY],
+  [0x2, mountAttributes.MOUNT_ATTR_NOSUID],
+  [0x4, mountAttributes.MOUNT_ATTR_NODEV],
+  [0x8, mountAttributes.MOUNT_ATTR_NOEXEC],
+  [0x400, mountAttributes.MOUNT_ATTR_NOATIME],
+  [0x800, mountAttributes.MOUNT_ATTR_NODIRATIME],
+  [0x2000, mountAttributes.MOUNT_ATTR_NOSYMFOLLOW],
+]
+const ST_NOATIME = 0x400
+const ST_RELATIME = 0x1000
+
+/** The attributes of the mount that a descriptor shows, a read-only file system counted in; statfs(2). */
+export function mountAttributesOf(descriptor: number): number {
+  cFstatfs(descriptor, statfsStruct)
+  const status = statfsStruct.readUInt32LE(statfsFlags)
+  let attributes = (status & (ST_NOATIME | ST_RELATIME)) === 0 ? mountAttributes.MOUNT_ATTR_STRICTATIME : 0
+  for (const [flag, attribute] of attributeOfStatus) if ((status & flag) !== 0) attributes |= attribute
+  return attributes
 }

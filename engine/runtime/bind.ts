@@ -10,43 +10,56 @@ import {
   setMountAttributes,
 } from '../kernel/mount.ffi.ts'
 import type { OciMount } from '../spec/oci.ts'
+import { applyBindFlags } from './bind-flags.ts'
 import { ensureDirectory, ensureFile, isDirectory, tryOpenPath } from './in-root.ts'
-import { changeOf, type MountPlan } from './mount-options.ts'
+import { type AttributeChoice, changeOf, type MountPlan } from './mount-options.ts'
 import { refuseCoveringProc } from './rootfs-rules.ts'
+
+export type BindSource = {
+  /** A detached copy of what is to be seen, made by somebody who may see it; absent: made here. */
+  made?: number
+  /** Has the copy's owners mapped, where the one that was made here is to have that. */
+  mapOwners?: (copy: number) => void
+  /** For a container in a user namespace. */
+  locked: boolean
+}
 
 /**
  * Mounts `entry.source` (of the host) on its destination (inside the root): a copy of the mount is changed while nobody
  * sees it, then attached.
- *
- * @param source such a copy, made by somebody who may see the source or map its owners
  */
-export function mountBind(root: number, entry: OciMount, plan: MountPlan, source: number | undefined): void {
+export function mountBind(root: number, entry: OciMount, plan: MountPlan, source: BindSource): void {
   using cleanup = new DisposableStack()
-  const copy = source ?? cleanup.adopt(openSource(entry, plan), closeSync)
+  const copy = source.made ?? cleanup.adopt(openSource(entry, plan), closeSync)
+  if (source.made === undefined) source.mapOwners?.(copy)
   const target = cleanup.adopt(
     isDirectory(copy) ? ensureDirectory(root, entry.destination, 0o755) : ensureFile(root, entry.destination),
     closeSync,
   )
   refuseCoveringProc(target, entry.destination, copy)
+  applyBindFlags(copy, plan, source.locked)
   // Made outside, it is a peer of the host's mounts, which what the container mounts must not reach.
-  const propagation =
-    source !== undefined && plan.propagation.length === 0 ? [ms.MS_SLAVE | ms.MS_REC] : plan.propagation
-  attachAt(copy, target, { ...plan, propagation })
+  const outside = source.made !== undefined && plan.propagation.length === 0
+  attachAt(copy, target, outside ? { ...plan, propagation: [ms.MS_SLAVE | ms.MS_REC] } : plan)
 }
 
-/** A detached mount is changed, then attached where the descriptor `target` shows. */
+/** A detached mount, attached where the descriptor `target` shows, with what the plan says of all below it. */
 export function attachAt(copy: number, target: number, plan: MountPlan): void {
-  changeMount(copy, changeOf(plan), { recursive: plan.recursive, propagation: [] })
+  changeMount(copy, none, { recursive: plan.recursive, propagation: [] })
   attachMount(copy, target)
   // A copy belongs to no namespace until it is attached; only then can it join or leave a peer group.
   // Without a word it stays in those of its source.
-  changeMount(copy, { set: 0, clear: 0 }, { recursive: { set: 0, clear: 0 }, propagation: plan.propagation })
+  changeMount(copy, none, { recursive: none, propagation: plan.propagation })
 }
 
-type Change = { set: number; clear: number }
+const none: AttributeChoice = { set: 0, clear: 0 }
 
 /** First what is only of this mount, then what is of all below it as well. */
-export function changeMount(mount: number, own: Change, plan: Pick<MountPlan, 'recursive' | 'propagation'>): void {
+export function changeMount(
+  mount: number,
+  own: AttributeChoice,
+  plan: Pick<MountPlan, 'recursive' | 'propagation'>,
+): void {
   if (own.set !== 0 || own.clear !== 0) setMountAttributes(mount, own)
   const { recursive } = plan
   if (recursive.set !== 0 || recursive.clear !== 0) setMountAttributes(mount, { ...recursive, recursive: true })

@@ -66,9 +66,10 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   const joined = cleanup.adopt(openJoined(spec), closeJoined)
   const created = createdKinds(spec)
   if (request.streams !== undefined) giveStreams(request.streams, spec, spec.process!)
-  const process = forkInit({ ...request, ...prepared }, { created, joined })
+  const complete = { ...request, ...prepared }
+  const process = forkInit(complete, { created, joined })
   try {
-    const result = completeCreation(process, request, created.has('user'))
+    const result = completeCreation(process, complete, created.has('user'))
     cgroup.settle?.()
     succeeded = true
     return result
@@ -121,12 +122,23 @@ function takeNetDevices({ linux }: OciSpec, pid: number): void {
   moveNetDevices(devices, namespace, namespacePath(pid, 'network'))
 }
 
-/** The child's next message; warnings on the way are passed on. */
-export function hear(process: Conversation, { warn }: Pick<CreateRequest, 'warn'>): ChildMessage | undefined {
+/** The child's next message; warnings on the way are passed on, and copies of mounts are given the owners that they show. */
+export function hear(
+  process: Conversation,
+  { warn, mapOwners }: Pick<CreateRequest, 'warn' | 'mapOwners'>,
+): ChildMessage | undefined {
   for (;;) {
     const message = receive<ChildMessage>(process.sync)
-    if (message?.type !== 'warning') return message
-    warn(message.text)
+    if (message?.type === 'warning') warn(message.text)
+    else if (message?.type === 'map-owners' && mapOwners !== undefined) {
+      const copy = borrowDescriptor(process.pidfd, message.tree)
+      try {
+        mapOwners(message.index, copy)
+      } finally {
+        close(copy)
+      }
+      send(process.sync, { type: 'owners-mapped' })
+    } else return message
   }
 }
 

@@ -7,7 +7,7 @@ import type { OciMount } from '../spec/oci.ts'
 import { attachAt, changeMount } from './bind.ts'
 import { copyDirectory } from './copy-up.ts'
 import { ensureDirectory, openDirectory, procPath, tryOpenPath } from './in-root.ts'
-import type { MountPlan } from './mount-options.ts'
+import { changeOf, type MountPlan } from './mount-options.ts'
 import { refuseCoveringProc } from './rootfs-rules.ts'
 
 export function mountFileSystem(root: number, entry: OciMount, plan: MountPlan): void {
@@ -51,7 +51,9 @@ function callMount(target: number, entry: OciMount, plan: MountPlan, data: reado
     if (type === 'mqueue' && isErrno(error, 'ENODEV')) return false
     // It shows network devices: only the owner of the network namespace may mount a new one. The host's is as good.
     if (type !== 'sysfs' || !isErrno(error, 'EPERM')) throw error
-    attachAt(cloneTree('/sys', { recursive: true }), target, plan)
+    const copy = cloneTree('/sys', { recursive: true })
+    changeMount(copy, changeOf(plan), { recursive: { set: 0, clear: 0 }, propagation: [] })
+    attachAt(copy, target, plan)
     return true
   }
 }

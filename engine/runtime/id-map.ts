@@ -61,7 +61,7 @@ export function makeUserNamespace(uids: readonly OciIdMapping[], gids: readonly 
   }
 }
 
-/** User namespaces by their maps, made when they are asked for: mounts of one container mostly share theirs. */
+/** User namespaces by their maps, made when they are asked for, or by their path: mounts of one container mostly share theirs. */
 export class UserNamespaces implements Disposable {
   readonly #known = new Map<string, number>()
 
@@ -69,6 +69,13 @@ export class UserNamespaces implements Disposable {
     const key = `${lines(uids)}/${lines(gids)}`
     const fd = this.#known.get(key) ?? makeUserNamespace(uids, gids)
     this.#known.set(key, fd)
+    return fd
+  }
+
+  /** One that is there already, by its path. */
+  open(path: string): number {
+    const fd = this.#known.get(path) ?? openSync(path, 'r')
+    this.#known.set(path, fd)
     return fd
   }
 

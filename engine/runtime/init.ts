@@ -49,7 +49,8 @@ const containerSteps: readonly Step<InitContext>[] = [
     (context) => {
       // What is made for the container has the modes that are asked for.
       const mask = setFileCreationMask(0)
-      context.root = makeRoot(context.plan.request, context.plan.created)
+      const mapOwners = (index: number, tree: number): void => askForOwners(context, index, tree)
+      context.root = makeRoot({ ...context.plan.request, mapOwners }, context.plan.created)
       setFileCreationMask(mask)
     },
   ],
@@ -86,6 +87,12 @@ export function runInit(plan: InitPlan): never {
 
 function beKnown({ plan, sync }: InitContext): void {
   if (plan.staged && receive<ParentMessage>(sync)?.type !== 'known') exit(1)
+}
+
+/** Only the parent has the right to, and only the child sees what its own mounts show. */
+function askForOwners({ sync }: InitContext, index: number, tree: number): void {
+  send(sync, { type: 'map-owners', index, tree })
+  if (receive<ParentMessage>(sync)?.type !== 'owners-mapped') exit(1)
 }
 
 /** Those of the runtime's namespaces run in the parent, those of the container's here; both before the root is entered. */

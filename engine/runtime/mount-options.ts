@@ -33,12 +33,16 @@ export function absoluteMount(mount: OciMount, bundle: string): OciMount {
   return { ...mount, destination, source: resolve(bundle, mount.source) }
 }
 
+/** Whether the owners that the mount shows are others than the file system has; mappings alone are as good as `idmap`. */
+export const mapsOwners = ({ uidMappings }: OciMount, { idmap }: MountPlan): boolean =>
+  idmap !== undefined || uidMappings !== undefined
+
 /** An error in the work on a mount names the mount. */
 export function inPlace<Result>(index: number, { destination }: OciMount, work: () => Result): Result {
   try {
     return work()
   } catch (error) {
-    const sentence = `mounts[${index}] (${destination}): ${messageOf(error)}`
+    const sentence = `error mounting mounts[${index}] (${destination}): ${messageOf(error)}`
     throw error instanceof EngineError
       ? new EngineError(error.kind, sentence, { cause: error })
       : new Error(sentence, { cause: error })
@@ -61,10 +65,13 @@ export function attributesOf(flags: number): number {
   return attributes
 }
 
-const accessTimes = ms.MS_NOATIME | ms.MS_RELATIME | ms.MS_STRICTATIME
+export const accessTimes = ms.MS_NOATIME | ms.MS_RELATIME | ms.MS_STRICTATIME
 
-/** For a mount that exists already, or a bind of one: access times are one choice of three, and the field is cleared first. */
-export function changeOf({ flags, cleared }: MountPlan): { set: number; clear: number } {
+/** As mount_setattr(2) takes it: `clear` first. */
+export type AttributeChoice = { set: number; clear: number }
+
+/** For a mount that exists already: access times are one choice of three, and the field is cleared first. */
+export function changeOf({ flags, cleared }: MountPlan): AttributeChoice {
   const change = { set: attributesOf(flags), clear: attributesOf(cleared) }
   if (((flags | cleared) & accessTimes) === 0) return change
   change.clear |= attr.MOUNT_ATTR_ATIME

@@ -11,26 +11,33 @@ import { mapOwners, openSource } from './bind.ts'
 import { foreignSource, openForeignSource } from './foreign-source.ts'
 import { UserNamespaces } from './id-map.ts'
 import { openMappedRoot } from './mapped-root.ts'
-import { absoluteMount, inPlace, isBind, type MountPlan, planMount } from './mount-options.ts'
+import { absoluteMount, inPlace, isBind, type MountPlan, mapsOwners, planMount } from './mount-options.ts'
 import { hasNamespace } from './namespaces.ts'
 import type { CreateRequest } from './request.ts'
 
-type Prepared = Disposable & Pick<CreateRequest, 'mappedRoot' | 'sources'>
+type Prepared = Disposable & Pick<CreateRequest, 'mappedRoot' | 'sources' | 'mapOwners'>
 
-/** Close it once the child has its copies. */
+/** Close it once the child has made its mounts. */
 export function prepareMounts(request: CreateRequest): Prepared {
   const { spec, bundle } = request
   using cleanup = new DisposableStack()
   const maps = cleanup.use(new UserNamespaces())
-  using kept = new DisposableStack()
   const sources = new Map<number, number>()
   for (const [index, entry] of (spec.mounts ?? []).entries()) {
     const fd = inPlace(index, entry, () => sourceOf(request, entry, maps))
-    if (fd !== undefined) sources.set(index, kept.adopt(fd, closeSync))
+    if (fd !== undefined) sources.set(index, cleanup.adopt(fd, closeSync))
   }
-  const prepared = { sources, ...(request.mapRoot === true ? { mappedRoot: rootOf(request, maps, bundle) } : {}) }
-  if (prepared.mappedRoot !== undefined) kept.adopt(prepared.mappedRoot, closeSync)
-  const owned = kept.move()
+  const mapListed = (index: number, copy: number): void => {
+    const entry = spec.mounts?.[index]
+    if (entry !== undefined) mapOwnersOf(copy, absoluteMount(entry, bundle), spec, maps)
+  }
+  const prepared = {
+    sources,
+    mapOwners: mapListed,
+    ...(request.mapRoot === true ? { mappedRoot: rootOf(request, maps, bundle) } : {}),
+  }
+  if (prepared.mappedRoot !== undefined) cleanup.adopt(prepared.mappedRoot, closeSync)
+  const owned = cleanup.move()
   return { ...prepared, [Symbol.dispose]: () => owned.dispose() }
 }
 
@@ -66,8 +73,14 @@ function trySource(entry: OciMount, plan: MountPlan): number | undefined {
 }
 
 /** The maps of a mount: its own, or for `idmap` without any those of the container; config.md "Mounts". */
-function mapsOf({ uidMappings, gidMappings }: OciMount, spec: OciSpec): [OciIdMapping[], OciIdMapping[]] {
-  return [uidMappings ?? spec.linux?.uidMappings ?? [], gidMappings ?? spec.linux?.gidMappings ?? []]
+function mapOwnersOf(copy: number, entry: OciMount, spec: OciSpec, maps: UserNamespaces): void {
+  const { uidMappings, gidMappings, source = '', options = [] } = entry
+  const joined = spec.linux?.namespaces?.find(({ type, path = '' }) => type === 'user' && path !== '')
+  const userNamespace =
+    joined?.path === undefined || uidMappings !== undefined
+      ? maps.get(uidMappings ?? spec.linux?.uidMappings ?? [], gidMappings ?? spec.linux?.gidMappings ?? [])
+      : maps.open(joined.path)
+  mapOwners(copy, userNamespace, source, planMount(options).idmap === 'recursive')
 }
 
 /** An open file of a process is on a mount of that one's namespace, which is the parent's, too, and not the child's. */
@@ -77,19 +90,17 @@ function sourceOf({ spec, bundle }: CreateRequest, listed: OciMount, maps: UserN
   const entry = absoluteMount(listed, bundle)
   const plan = planMount(entry.options ?? [])
   if (!isBind(entry, plan) || (plan.flags & ms.MS_REMOUNT) !== 0) return undefined
-  // Mappings alone are as good as `idmap`.
-  const idmap = plan.idmap ?? (entry.uidMappings === undefined ? undefined : 'mount')
   const foreign = foreignSource(entry.source ?? '')
   if (foreign !== undefined) return openForeignSource(foreign, (plan.flags & ms.MS_REC) !== 0)
   // A source in the root itself shows the mounts before this one, which only the child makes.
-  const inside = entry.source?.startsWith(`${resolve(bundle, spec.root.path)}/`) === true
-  if (idmap === undefined) {
+  if (entry.source?.startsWith(`${resolve(bundle, spec.root.path)}/`) === true) return undefined
+  if (!mapsOwners(entry, plan)) {
     if (isOpenFile(entry.source ?? '')) return openSource(entry, plan)
-    return hasNamespace(spec, 'user') && !inside ? trySource(entry, plan) : undefined
+    return hasNamespace(spec, 'user') ? trySource(entry, plan) : undefined
   }
   const copy = openSource(entry, plan)
   try {
-    mapOwners(copy, maps.get(...mapsOf(entry, spec)), entry.source ?? '', idmap === 'recursive')
+    mapOwnersOf(copy, entry, spec, maps)
     return copy
   } catch (error) {
     closeSync(copy)

@@ -29,6 +29,8 @@ export type CreateRequest = {
   mappedRoot?: number
   /** By index of spec.mounts: what a bind shows, as a detached mount, where the child could not make it. */
   sources?: ReadonlyMap<number, number>
+  /** For a bind of what the container's own mounts show: maps the owners of a copy as spec.mounts[index] has it. */
+  mapOwners?: (index: number, copy: number) => void
   /** By whoever stays: the process is killed when the caller ends. */
   supervised: boolean
   /** A listening socket (blocking), at which the process waits for `start` once its maker lets it wait. */

@@ -19,14 +19,14 @@ import {
 } from '../kernel/mount.ffi.ts'
 import { openAt, openFlags, openPath } from '../kernel/paths.ffi.ts'
 import type { OciMount, OciNamespaceType } from '../spec/oci.ts'
-import { changeExisting, mountBind } from './bind.ts'
+import { type BindSource, changeExisting, mountBind } from './bind.ts'
 import { enterByChroot, mountPoints, ownsTree, refuseChangingSharedTree } from './borrowed-tree.ts'
 import { mountCgroups } from './cgroup-mount.ts'
 import { makeDevices } from './devices.ts'
 import { mountFileSystem } from './file-system-mount.ts'
 import { ensureDirectory, ensureFile, procPath } from './in-root.ts'
 import { propagationOptions } from './mount-options.table.ts'
-import { absoluteMount, inPlace, isBind, planMount } from './mount-options.ts'
+import { absoluteMount, inPlace, isBind, mapsOwners, planMount } from './mount-options.ts'
 import { hasNamespace } from './namespaces.ts'
 import { asRoot, inUserNamespace, mountOverlay } from './overlay.ts'
 import type { CreateRequest, RootMount } from './request.ts'
@@ -106,12 +106,22 @@ function mountPart(root: number, part: RootMount, how: string): void {
   closeSync(target)
 }
 
+function bindSourceOf({ spec, sources, mapOwners }: CreateRequest, entry: OciMount, index: number): BindSource {
+  const made = sources?.get(index)
+  const mapped = mapsOwners(entry, planMount(entry.options ?? []))
+  return {
+    locked: hasNamespace(spec, 'user'),
+    ...(made === undefined ? {} : { made }),
+    ...(mapped ? { mapOwners: (copy) => mapOwners?.(index, copy) } : {}),
+  }
+}
+
 function mountEntry(root: number, listed: OciMount, request: CreateRequest, index: number): void {
   const entry = absoluteMount(listed, request.bundle)
   const plan = planMount(entry.options ?? [])
   if (isBind(entry, plan)) {
     if ((plan.flags & ms.MS_REMOUNT) !== 0) changeExisting(root, entry, plan)
-    else mountBind(root, entry, plan, request.sources?.get(index))
+    else mountBind(root, entry, plan, bindSourceOf(request, entry, index))
   } else if (entry.type === 'cgroup' || (entry.type === 'cgroup2' && request.cgroup.version === 2))
     mountCgroups(root, entry.destination, plan, request)
   else mountFileSystem(root, entry, staysWritable(entry) ? { ...plan, flags: plan.flags & ~ms.MS_RDONLY } : plan)

@@ -18,13 +18,15 @@ export type ChildMessage =
   | { type: 'entered'; pid: number }
   /** The filter is loaded; `listener` is the descriptor's number in the child's table. Waits for `listener-taken`. */
   | { type: 'seccomp-listener'; listener: number }
+  /** `tree`, a detached mount in the child's table, is to have the owners of spec.mounts[index]. Waits for `owners-mapped`. */
+  | { type: 'map-owners'; index: number; tree: number }
   /** A helper's: a detached mount, by the number in its table. */
   | { type: 'tree'; tree: number }
   | { type: 'failed'; step: string; kind: ErrorKind; message: string }
 
 /** `await-start`: the maker goes; `start` will come from somebody else, who connects to the gate. */
 export type ParentMessage = {
-  type: 'known' | 'maps-written' | 'hooks-done' | 'start' | 'await-start' | 'listener-taken'
+  type: 'known' | 'maps-written' | 'owners-mapped' | 'hooks-done' | 'start' | 'await-start' | 'listener-taken'
 }
 
 export function send(fd: number, message: ChildMessage | ParentMessage): void {
@@ -64,7 +66,7 @@ export const failure = (step: string, error: unknown): ChildMessage => ({
   step,
   kind: error instanceof EngineError ? error.kind : 'internal',
   message:
-    error instanceof EngineError ? error.message : `error during container init at "${step}": ${messageOf(error)}`,
+    error instanceof EngineError ? error.message : `error during container init: ${messageOf(error)} (step "${step}")`,
 })
 
 /** Throws what the child reported. */

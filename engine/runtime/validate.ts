@@ -165,8 +165,8 @@ function mountComplaint(mount: OciMount, spec: OciSpec): string | undefined {
   const plan = planMount(options)
   const maps = plan.idmap !== undefined || uidMappings.length > 0
   if (maps && !plan.bind && type !== 'bind') return 'only a bind mount can map owners'
-  if (maps && uidMappings.length === 0 && !makes(spec, 'user'))
-    return `idmap without uidMappings takes those of the container's user namespace, which has none of its own`
+  if (maps && uidMappings.length === 0 && !hasNamespace(spec, 'user'))
+    return `idmap without uidMappings takes those of the container's user namespace, and it has none`
   if (posix.normalize(`/${mount.destination}`) === '/') return 'the root itself cannot be covered'
   const bind = plan.bind || type === 'bind'
   if (bind && mount.source === undefined && (plan.flags & ms.MS_REMOUNT) === 0) return 'a bind mount needs a source'
