@@ -76,8 +76,7 @@ export function detectCgroups(
   const { v1, unified } = parseHierarchies(mountinfo)
   const limiting = Object.keys(v1).filter((name) => name !== 'systemd')
   if (limiting.length > 0) {
-    // The v2 side of a hybrid host has no controllers of use, and every move into it waits for RCU: it is left alone.
-    const group = (path: string): Cgroup => new CgroupV1(path, v1)
+    const group = (path: string): Cgroup => new CgroupV1(path, v1, unified)
     return { version: 1, controllers: limiting.toSorted(), group }
   }
   if (unified === undefined)

@@ -49,12 +49,17 @@ export function enteredBelow(cgroup: Cgroup, subgroups: Subgroups): Cgroup {
     const below = subgroups.get(controller) ?? subgroups.get('')
     if (below !== undefined || !places.has(directory)) places.set(directory, below ?? '')
   }
-  return Object.assign(Object.create(cgroup) as Cgroup, {
+  return Object.assign(Object.create(cgroup, birthplaceBelow(cgroup)) as Cgroup, {
     enter: (pid: number) => {
       for (const [directory, below] of places) enterAt(below === '' ? directory : `${directory}/${below}`, pid)
     },
   })
 }
+
+/** On v2 it is the place itself that is wanted; beside v1 it is the container's own group on the other side. */
+const birthplaceBelow = ({ version, birthplace }: Cgroup): PropertyDescriptorMap => ({
+  birthplace: { value: version === 1 ? birthplace : undefined },
+})
 
 function enterAt(directory: string, pid: number): void {
   try {

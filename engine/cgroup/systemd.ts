@@ -68,6 +68,10 @@ export class SystemdCgroup implements Cgroup {
     return this.directories.unified!
   }
 
+  get birthplace(): string {
+    return this.#directory
+  }
+
   create(): void {
     if (existsSync(this.#directory) && this.#inner.processes().length > 0)
       throw new EngineError('conflict', `the unit ${this.#name.unit} exists and has processes in it`)
@@ -100,9 +104,9 @@ export class SystemdCgroup implements Cgroup {
     this.#inner.apply(resources)
   }
 
-  enter(pid: number): void {
+  enter(pid: number, born = false): void {
     try {
-      this.#inner.enter(pid)
+      this.#inner.enter(pid, born)
     } catch (error) {
       // A user may write to the groups below their own manager's, and not to the one they come from.
       if (!isErrno(error, 'EACCES', 'EPERM')) throw error

@@ -1,6 +1,7 @@
 /** cgroup v1: one directory per controller, all of them together are one group. cgroups(7) "Cgroups version 1". */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import { currentPid } from '../kernel/process.ffi.ts'
 import type { OciResources } from '../spec/oci.ts'
 import type { Cgroup, CgroupUse } from './cgroup.ts'
@@ -40,19 +41,50 @@ const singleThreaded = (): boolean => {
   }
 }
 
+const denied = (error: unknown): boolean => isErrno(error, 'EROFS', 'EACCES', 'EPERM')
+
+/** Whether it is new: not everybody may make groups there, and nobody needs one. */
+function makeSide(directory: string): boolean {
+  try {
+    return makeGroup(directory)
+  } catch (error) {
+    if (!denied(error)) throw error
+    return false
+  }
+}
+
+function removeSide(directory: string): void {
+  try {
+    removeTree(directory)
+  } catch (error) {
+    if (!denied(error)) throw error
+  }
+}
+
 export class CgroupV1 implements Cgroup {
   readonly version = 1
   readonly path: string
   readonly directories: Readonly<Record<string, string>>
   readonly #roots: Readonly<Record<string, string>>
   readonly #distinct: readonly string[]
+  /** The group on the side of v2. */
+  readonly #side: string | undefined
 
-  /** `roots`: mount points by controller; two controllers can share one. */
-  constructor(untrusted: string, roots: Readonly<Record<string, string>>) {
+  /**
+   * @param roots mount points by controller; two controllers can share one
+   * @param unified where a machine with both versions has v2
+   */
+  constructor(untrusted: string, roots: Readonly<Record<string, string>>, unified?: string) {
     this.path = cgroupPath(untrusted)
     this.#roots = roots
     this.directories = Object.fromEntries(Object.entries(roots).map(([name, root]) => [name, `${root}${this.path}`]))
     this.#distinct = [...new Set(Object.values(this.directories))]
+    this.#side = unified === undefined ? undefined : `${unified}${this.path}`
+  }
+
+  /** Not there where the side of v2 cannot be written, or the group was made by an engine that left it alone. */
+  get birthplace(): string | undefined {
+    return this.#side !== undefined && existsSync(this.#side) ? this.#side : undefined
   }
 
   /** The hierarchy that is asked who is in. */
@@ -68,6 +100,7 @@ export class CgroupV1 implements Cgroup {
       else if (processesBelow(directory).length > 0)
         throw new EngineError('conflict', `the control group ${directory} exists and has processes in it`)
     }
+    if (this.#side !== undefined && makeSide(this.#side)) cleanup.defer(() => removeSide(this.#side!))
     const { cpuset, memory } = this.#roots
     if (cpuset !== undefined) inheritCpuset(cpuset, this.path)
     if (memory !== undefined) countMemoryBelow(memory, this.path)
@@ -83,6 +116,7 @@ export class CgroupV1 implements Cgroup {
    * waits for RCU grace periods: 5–50 ms measured, against 0.4 ms. It moves the calling thread, so it must be alone.
    */
   enter(pid: number): void {
+    // The side of v2 limits nothing: to be moved there is not worth a wait for RCU.
     const alone = (pid === 0 || pid === currentPid()) && singleThreaded()
     for (const directory of this.#distinct)
       if (alone) write(`${directory}/tasks`, 0)
@@ -131,5 +165,6 @@ export class CgroupV1 implements Cgroup {
 
   remove(): void {
     for (const directory of this.#distinct) removeTree(directory)
+    if (this.#side !== undefined) removeSide(this.#side)
   }
 }

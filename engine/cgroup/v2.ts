@@ -77,6 +77,10 @@ export class CgroupV2 implements Cgroup {
     this.directories = { unified: this.#directory }
   }
 
+  get birthplace(): string {
+    return this.#directory
+  }
+
   create(): void {
     const existed = existsSync(this.#directory)
     if (existed && processesBelow(this.#directory).length > 0)
@@ -103,7 +107,8 @@ export class CgroupV2 implements Cgroup {
    * A container that runs containers has handed controllers down, and its own group takes nobody any more: then the
    * place is beside its other processes.
    */
-  enter(pid: number): void {
+  enter(pid: number, born = false): void {
+    if (born) return
     try {
       write(`${this.#directory}/cgroup.procs`, pid)
     } catch (error) {

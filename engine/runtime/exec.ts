@@ -20,7 +20,7 @@ import { enterByChroot, ownsTree } from './borrowed-tree.ts'
 import { filterOf } from './compiled-filter.ts'
 import { abandon, type CreatedProcess, createdProcess, hear } from './create.ts'
 import { applyOomScore, raiseLimits } from './credentials.ts'
-import { adopt, converse } from './fork-init.ts'
+import { adopt, cloneInto, converse } from './fork-init.ts'
 import { giveStreams } from './id-map.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { StandardStreams } from './request.ts'
@@ -121,18 +121,27 @@ function forkInto(target: Target, request: ExecRequest, ours: number, theirs: nu
     setNamespace(target.pidfd, ['pid'])
     cleanup.defer(() => setNamespace(home, ['pid']))
   }
-  const child = clone({ flags: cloneFlags.CLONE_PIDFD })
+  const birthplace = birthplaceOf(request)
+  const cgroup =
+    birthplace === undefined ? undefined : cleanup.adopt(openSync(birthplace, constants.O_DIRECTORY), closeSync)
+  const child = cloneInto(cgroup, cloneFlags.CLONE_PIDFD)
   if (child.pid !== 0) return child
   close(ours)
-  return enter(request, target, theirs)
+  return enter(request, target, theirs, child.born)
 }
 
-function enter(request: ExecRequest, { pidfd, kinds }: Target, sync: number): never {
+/** None where a set of processors comes first that the group need not have. */
+function birthplaceOf({ cgroup, process }: ExecRequest): string | undefined {
+  const first = process.execCPUAffinity?.initial ?? ''
+  return cgroup.version === 2 && first !== '' ? undefined : cgroup.birthplace
+}
+
+function enter(request: ExecRequest, { pidfd, kinds }: Target, sync: number, born: boolean): never {
   try {
     // In a mount namespace that others have as well, the container's root is a directory of it.
     const root = ownsTree(request.spec) ? undefined : openSync(`/proc/${request.pid}/root`, constants.O_DIRECTORY)
     applyAffinity(request.process, 'initial')
-    request.cgroup.enter(0)
+    request.cgroup.enter(0, born)
     raiseLimits(request.process, 0)
     applyOomScore(request.process)
     applyAffinity(request.process, 'final')

@@ -34,11 +34,9 @@ export type ForkPlan = { created: ReadonlySet<OciNamespaceType>; joined: Joined 
 /** The child waits in the middle of its set-up or at its end, as runtime/init.ts has it. */
 export function forkInit(request: CreateRequest, plan: ForkPlan): Conversation {
   using cleanup = new DisposableStack()
-  const { version, directories } = request.cgroup
+  const { birthplace } = request.cgroup
   const cgroup =
-    version === 2 && directories.unified !== undefined
-      ? cleanup.adopt(openSync(directories.unified, constants.O_DIRECTORY), closeSync)
-      : undefined
+    birthplace === undefined ? undefined : cleanup.adopt(openSync(birthplace, constants.O_DIRECTORY), closeSync)
   const fork: Fork = { request, ...plan, ...(cgroup === undefined ? {} : { cgroup }) }
   if (!needsStage(plan.created, plan.joined)) return converse((ours, theirs) => forkDirectly(fork, ours, theirs))
   const stage = converse((ours, theirs) => {
@@ -52,23 +50,26 @@ export function forkInit(request: CreateRequest, plan: ForkPlan): Conversation {
 
 type Fork = ForkPlan & { request: CreateRequest; cgroup?: number }
 
-type Child = { pid: number; pidfd: number; inCgroup: boolean }
+export type Child = { pid: number; pidfd: number; born: boolean }
 
-/** Into the group where that is allowed: an ordinary user may not lead a process there from a group of somebody else. */
-function cloneInto({ cgroup }: Fork, flags: bigint): Child {
+/**
+ * Into the group, by a descriptor of its birthplace, where that is allowed: an ordinary user may not lead a process there
+ * from a group of somebody else, and a container that runs containers has handed its controllers down.
+ */
+export function cloneInto(cgroup: number | undefined, flags: bigint): Child {
   if (cgroup !== undefined) {
     try {
-      return { ...clone({ flags: flags | cloneFlags.CLONE_INTO_CGROUP, cgroup }), inCgroup: true }
+      return { ...clone({ flags: flags | cloneFlags.CLONE_INTO_CGROUP, cgroup }), born: true }
     } catch (error) {
-      if (!isErrno(error, 'EACCES', 'EPERM')) throw error
+      if (!isErrno(error, 'EACCES', 'EPERM', 'EBUSY', 'ENOTSUP', 'EOPNOTSUPP')) throw error
     }
   }
-  return { ...clone({ flags }), inCgroup: false }
+  return { ...clone({ flags }), born: false }
 }
 
 function forkDirectly(fork: Fork, ours: number, theirs: number): { pid: number; pidfd: number } {
   using cleanup = new DisposableStack()
-  const { request, created, joined } = fork
+  const { request, created, joined, cgroup } = fork
   const pidNamespace = joined.find(({ type }) => type === 'pid')
   if (pidNamespace !== undefined) {
     // Only children are affected; the caller itself stays where it is, and its later children, too.
@@ -76,11 +77,12 @@ function forkDirectly(fork: Fork, ours: number, theirs: number): { pid: number; 
     setNamespace(pidNamespace.fd, ['pid'])
     cleanup.defer(() => setNamespace(home, ['pid']))
   }
-  const child = cloneInto(fork, newNamespaceFlags(created) | cloneFlags.CLONE_PIDFD)
+  const child = cloneInto(cgroup, newNamespaceFlags(created) | cloneFlags.CLONE_PIDFD)
   if (child.pid !== 0) return child
   close(ours)
   const rest = joined.filter(({ type }) => type !== 'pid')
-  return runInit({ request, sync: theirs, joined: rest, created, inCgroup: child.inCgroup, staged: false })
+  const entered = child.born ? 'birthplace' : 'nowhere'
+  return runInit({ request, sync: theirs, joined: rest, created, entered, staged: false })
 }
 
 /** The process between: joins, makes the first process a child of its own parent (CLONE_PARENT), and ends. */
@@ -88,15 +90,16 @@ function runStage(fork: Fork, sync: number): never {
   try {
     const { request, created, joined, cgroup } = fork
     // Before another mount namespace hides the groups' files.
-    if (cgroup === undefined) request.cgroup.enter(0)
+    request.cgroup.enter(0, cgroup !== undefined)
     // Another user namespace would take the right to.
     raiseLimits(request.spec.process!, 0)
     applyOomScore(request.spec.process!)
     if (created.has('time')) makeTimeNamespace(request.spec.linux?.timeOffsets ?? {})
     joinAll(joined)
-    const child = cloneInto(fork, newNamespaceFlags(created) | cloneFlags.CLONE_PARENT)
-    const inCgroup = child.inCgroup || cgroup === undefined
-    if (child.pid === 0) return runInit({ request, sync, joined: [], created, inCgroup, staged: true })
+    const child = cloneInto(cgroup, newNamespaceFlags(created) | cloneFlags.CLONE_PARENT)
+    const outside = cgroup !== undefined && !child.born && request.cgroup.version === 2
+    const entered = outside ? 'nowhere' : 'everywhere'
+    if (child.pid === 0) return runInit({ request, sync, joined: [], created, entered, staged: true })
     send(sync, { type: 'entered', pid: child.pid })
     exit(0)
   } catch (error) {

@@ -27,8 +27,8 @@ export type InitPlan = {
   joined: Joined
   /** Kinds that are new. */
   created: ReadonlySet<OciNamespaceType>
-  /** The child is in its cgroup already (CLONE_INTO_CGROUP, or its maker was). */
-  inCgroup: boolean
+  /** What of its cgroup the child is in already: where it was born, or all, since its maker was in. */
+  entered: 'nowhere' | 'birthplace' | 'everywhere'
   /** Made by a process between, which joined what is to be joined: the child waits until its parent knows it. */
   staged: boolean
 }
@@ -108,7 +108,7 @@ function runCreationHooks({ plan, sync, root }: InitContext): void {
 
 function enterCgroup({ plan }: InitContext): void {
   // 0 names the writer itself, whatever its number is in the namespace it was cloned into; cgroups(7).
-  if (!plan.inCgroup) plan.request.cgroup.enter(0)
+  if (plan.entered !== 'everywhere') plan.request.cgroup.enter(0, plan.entered === 'birthplace')
   // After it entered: the root of a new cgroup namespace is the group its maker is in; cgroup_namespaces(7).
   if (plan.created.has('cgroup')) unshare(['cgroup'])
 }
