@@ -20,7 +20,7 @@ export type BindSource = {
   made?: number
   /** Has the copy's owners mapped, where the one that was made here is to have that. */
   mapOwners?: (copy: number) => void
-  /** For a container in a user namespace. */
+  /** Its flags must stay, as those of a copy that a container in a user namespace makes itself do. */
   locked: boolean
 }
 

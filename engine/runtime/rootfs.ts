@@ -110,7 +110,8 @@ function bindSourceOf({ spec, sources, mapOwners }: CreateRequest, entry: OciMou
   const made = sources?.get(index)
   const mapped = mapsOwners(entry, planMount(entry.options ?? []))
   return {
-    locked: hasNamespace(spec, 'user'),
+    // The kernel itself locks the flags of what the child copies.
+    locked: made !== undefined && hasNamespace(spec, 'user'),
     ...(made === undefined ? {} : { made }),
     ...(mapped ? { mapOwners: (copy) => mapOwners?.(index, copy) } : {}),
   }

@@ -5,6 +5,7 @@ import type { Cgroup } from '../../cgroup/cgroup.ts'
 import { close } from '../../kernel/descriptors.ffi.ts'
 import { becomeSubreaper } from '../../kernel/process.ffi.ts'
 import type { OciSpec } from '../../spec/oci.ts'
+import { filterOf } from '../compiled-filter.ts'
 import { type CreatedProcess, createContainer } from '../create.ts'
 import { runHooks, stateOf } from '../hooks.ts'
 import type { CreateRequest } from '../request.ts'
@@ -178,6 +179,8 @@ function makeProcess(creation: Creation, start: ProcessStart, gate: number | und
     const process = createContainer(request)
     log.debug(`child process in init(): ${process.pid}`)
     for (const [name, milliseconds] of process.steps) log.debug(`init: ${name}: ${milliseconds.toFixed(2)} ms`)
+    const filter = filterOf(spec)
+    if (filter !== undefined) log.debug(`seccomp filter flags: ${filter.flags}`)
     log.debug('init: closing the pipe to signal completion')
     return process
   } catch (error) {
