@@ -1,6 +1,7 @@
 /** Runtimes with runc's command line, a bundle that each of them can run, and a place for their state. */
 import { spawn, spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -11,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join, resolve } from 'node:path'
+import { basename, delimiter, join, resolve } from 'node:path'
 import esbuild from 'esbuild'
 import { buildRuntime } from '../../.ci/build.mjs'
 import { forkingNode, launcherProgram } from '../../engine/kernel/launcher.ts'
@@ -41,9 +42,11 @@ export class RuntimeBed implements Disposable {
   readonly program: string
   readonly #group: string
 
+  readonly #mounts = new DisposableStack()
+
   constructor(program: string) {
     this.directory = mkdtempSync(join(tmpdir(), 'drydock-runtime-'))
-    this.program = program
+    this.program = basename(program) === 'crun' ? withoutUnified(program, join(this.directory, 'crun')) : program
     this.#group = `/drydock-conformance-${process.pid}`
     this.#makeBundle()
   }
@@ -59,6 +62,27 @@ export class RuntimeBed implements Disposable {
     for (const name of ['bin', 'lib', 'lib64', 'sbin']) symlinkSync(`usr/${name}`, join(rootfs, name))
     for (const name of ['passwd', 'group', 'ld.so.cache']) copyFileSync(`/etc/${name}`, join(rootfs, 'etc', name))
     this.run(['spec', '--bundle', this.bundle])
+  }
+
+  /** Everybody may pass, and write in the root. */
+  open(): void {
+    chmodSync(this.directory, 0o755)
+    for (const name of ['', '..', 'root', 'tmp']) chmodSync(join(this.bundle, 'rootfs', name), 0o777)
+  }
+
+  /** A mount on the machine, of a file system that has no flags itself; gone with the bed. */
+  hostMount(flags: string): string {
+    const path = join(this.directory, 'mounted')
+    mkdirSync(path)
+    const mount = (...words: string[]): void => {
+      const { status, stderr } = spawnSync('mount', [...words, path], { encoding: 'utf8' })
+      if (status !== 0) throw new Error(stderr)
+    }
+    mount('-t', 'tmpfs', 'tmpfs')
+    this.#mounts.defer(() => spawnSync('umount', ['-l', path]))
+    mount('--make-private')
+    mount('-o', `remount,bind,${flags}`)
+    return path
   }
 
   /** Writes the config of `runtime spec`, with another command and what else is to be changed. */
@@ -118,10 +142,20 @@ export class RuntimeBed implements Disposable {
 
   [Symbol.dispose](): void {
     for (const id of this.run(['list', '-q']).stdout.split('\n').filter(Boolean)) this.run(['delete', '--force', id])
+    this.#mounts.dispose()
     for (const controller of ['', 'unified', 'systemd', ...controllers()])
       spawnSync('rmdir', [join('/sys/fs/cgroup', controller, this.#group)])
     rmSync(this.directory, { recursive: true, force: true })
   }
+}
+
+/** It wants no hierarchy of version 2 beside those of version 1; that is hidden from it only. */
+function withoutUnified(program: string, script: string): string {
+  const unified = '/sys/fs/cgroup/unified'
+  if (!existsSync(`${unified}/cgroup.procs`)) return program
+  const hide = `umount -l ${unified} && exec "$0" "$@"`
+  writeFileSync(script, `#!/bin/sh\nexec unshare --mount sh -c '${hide}' ${program} "$@"\n`, { mode: 0o755 })
+  return script
 }
 
 const controllers = (): string[] =>
@@ -133,11 +167,5 @@ const controllers = (): string[] =>
 /** Why a runtime cannot be asked here. */
 export function reasonAgainst(name: string): string | false {
   if (name === 'drydock-runtime') return false
-  const program = findProgram(name)
-  if (program === undefined) return `${name} is not installed`
-  if (process.getuid?.() !== 0) return false
-  using bed = new RuntimeBed(program)
-  bed.configure(['true'])
-  const { stderr } = bed.run(['run', '--bundle', bed.bundle, 'probe'])
-  return /hybrid mode not supported/.test(stderr) && `${name} refuses this machine's control groups: ${stderr.trim()}`
+  return findProgram(name) === undefined && `${name} is not installed`
 }
