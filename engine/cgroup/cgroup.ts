@@ -61,6 +61,8 @@ export type Cgroup = {
    * what is left: nothing on v2.
    */
   enter(pid: number, born?: boolean): void
+  /** Files into which a process that was born in the group, and is alone in its memory, writes `0`: `enter(0, true)`. */
+  readonly doors: readonly string[]
   /** Whoever held the place until a process of its own is in goes; absent where nobody needs to. */
   settle?(): void
   /** All processes, of groups below it as well. */

@@ -28,6 +28,8 @@ export class NoCgroup implements Cgroup {
 
   enter(): void {}
 
+  readonly doors = []
+
   processes(): number[] {
     return refuse('processes')
   }

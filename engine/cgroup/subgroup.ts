@@ -49,10 +49,12 @@ export function enteredBelow(cgroup: Cgroup, subgroups: Subgroups): Cgroup {
     const below = subgroups.get(controller) ?? subgroups.get('')
     if (below !== undefined || !places.has(directory)) places.set(directory, below ?? '')
   }
+  const groups = [...places].map(([directory, below]) => (below === '' ? directory : `${directory}/${below}`))
   return Object.assign(Object.create(cgroup, birthplaceBelow(cgroup)) as Cgroup, {
     enter: (pid: number) => {
-      for (const [directory, below] of places) enterAt(below === '' ? directory : `${directory}/${below}`, pid)
+      for (const group of groups) enterAt(group, pid)
     },
+    doors: groups.map((group) => `${group}/${cgroup.version === 2 ? 'cgroup.procs' : 'tasks'}`),
   })
 }
 

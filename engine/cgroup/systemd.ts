@@ -115,6 +115,8 @@ export class SystemdCgroup implements Cgroup {
     }
   }
 
+  readonly doors = []
+
   processes(): number[] {
     return this.#inner.processes()
   }

@@ -123,6 +123,10 @@ export class CgroupV1 implements Cgroup {
       else write(`${directory}/cgroup.procs`, pid)
   }
 
+  get doors(): string[] {
+    return this.#distinct.map((directory) => `${directory}/tasks`)
+  }
+
   processes(): number[] {
     return processesBelow(this.#members)
   }

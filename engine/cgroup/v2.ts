@@ -118,6 +118,8 @@ export class CgroupV2 implements Cgroup {
     }
   }
 
+  readonly doors = []
+
   processes(): number[] {
     return processesBelow(this.#directory)
   }

@@ -1,24 +1,28 @@
 /**
- * System calls in a row, with no JavaScript between them: syscall(2). Two places cannot do with less.
+ * System calls in a row, with no JavaScript between them: syscall(2). Three places cannot do with less.
  *
  * - madvise(2) and clone3(2). V8 maps its pages MADV_DONTFORK. A page that it maps between our MADV_DOFORK and the fork
  *   is missing in the child, which then dies at its first touch; and any step of JavaScript may need a page, be it for a
  *   hidden class or for a collection.
  * - The last calls before a container's program: under its limits of memory V8 gets no page more, and under its filter
  *   none of the calls that V8 makes when it likes need be allowed.
+ * - A process that shares its maker's memory, and has a stack and this row to run on.
  */
 import koffi from 'koffi'
 import { callSequenceListings } from './call-sequence.table.ts'
+import { errnoNumbers } from './errno.table.ts'
 import { type InitMachine, initListings } from './init-program.table.ts'
 import { codeOf } from './init-program.ts'
-import { addressOf, declare, declarePlain } from './libc.ffi.ts'
+import { addressOf, declare, declarePlain, SyscallError } from './libc.ffi.ts'
+import { syscallsAarch64 } from './seccomp-aarch64.table.ts'
+import { syscallsX64 } from './seccomp-x86-64.table.ts'
 
 const cMmap = declarePlain(
   'intptr_t mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
 )
 const cMemcpy = declarePlain('uintptr_t memcpy(uintptr_t to, void *from, size_t length)')
 const cMprotect = declare('mprotect', 'int mprotect(uintptr_t address, size_t length, int protection)')
-const runType = koffi.proto('size_t run(void *entries, size_t count)')
+const runType = koffi.proto('intptr_t run(void *entries, intptr_t count, void *clone)')
 
 const PROT_READ = 1
 const PROT_WRITE = 2
@@ -26,20 +30,36 @@ const PROT_EXEC = 4
 const MAP_PRIVATE = 2
 const MAP_ANONYMOUS = 0x20
 
-/** asm/unistd.h of each machine. */
-const callNumbers = {
-  x64: { capset: 126, clone3: 435, execve: 59, madvise: 28, prctl: 157, prlimit64: 302, seccomp: 317 },
-  arm64: { capset: 91, clone3: 435, execve: 221, madvise: 233, prctl: 167, prlimit64: 261, seccomp: 277 },
-} as const
+const callNumbers: Readonly<Record<InitMachine, Readonly<Record<string, number>>>> = {
+  x64: syscallsX64,
+  arm64: syscallsAarch64,
+}
 
 export type SystemCall = {
-  readonly name: keyof (typeof callNumbers)['x64']
+  /** As the kernel calls it. */
+  readonly name: string
   /** At most six. Of a buffer it is the address that counts; one with the address of another keeps that in `holds`. */
   readonly args: readonly (bigint | number | Buffer)[]
   readonly holds?: readonly Buffer[]
-  /** What to throw when it fails, which ends the row; absent: it may fail. */
-  readonly failure?: (errno: number) => Error
+  /** Errors, as in errno(3), after which the row goes on; of the first 31. */
+  readonly tolerates?: readonly (keyof typeof errnoNumbers)[]
+  /** The first argument, whatever is given, is the result of the call before. */
+  readonly continues?: true
+  /** What any other error is told as. */
+  readonly failure: (errno: number) => Error
 }
+
+type Extra = Pick<SystemCall, 'tolerates' | 'continues' | 'holds'> & {
+  /** What was acted upon. */
+  detail?: string
+}
+
+/** A call whose failure is a SyscallError. */
+export const systemCall = (
+  name: string,
+  args: SystemCall['args'],
+  { detail = '', ...extra }: Extra = {},
+): SystemCall => ({ name, args, ...extra, failure: (errno) => new SyscallError(name, errno, detail) })
 
 const isKnown = (machine: string): machine is InitMachine => Object.hasOwn(initListings, machine)
 
@@ -60,31 +80,74 @@ function runAddress(): bigint {
 
 const entrySize = 64
 const resultAt = 56
+const continuesBit = 0x80000000
+/** No call answers this. */
+const notMade = -(2n ** 63n)
 
-/**
- * Prepares `calls` to be made one after the other, however often the returned function is called; it answers the last
- * one's result. Throws the `failure` of the call that had to succeed and did not: those behind it were not made.
- */
-export function callSequence(calls: readonly SystemCall[]): () => bigint {
-  const entries = Buffer.allocUnsafeSlow(calls.length * entrySize).fill(0)
-  const numbers = callNumbers[process.arch as InitMachine]
-  for (const [index, { name, args, failure }] of calls.entries()) {
-    const at = index * entrySize
-    entries.writeUInt32LE(numbers[name], at)
-    entries.writeUInt32LE(failure === undefined ? 0 : 1, at + 4)
-    for (const [place, arg] of args.entries())
-      entries.writeBigInt64LE(
-        BigInt.asIntN(64, Buffer.isBuffer(arg) ? addressOf(arg) : BigInt(arg)),
-        at + 8 + place * 8,
-      )
+/** What the kernel and the row share: buffers must stay where they are, and alive, for as long as it is used. */
+export class CallSequence {
+  readonly #calls: readonly SystemCall[]
+  readonly #entries: Buffer
+  /** Stacks of processes that may be making the calls. */
+  readonly #stacks: Buffer[] = []
+
+  constructor(calls: readonly SystemCall[]) {
+    this.#calls = calls
+    this.#entries = Buffer.allocUnsafeSlow(calls.length * entrySize).fill(0)
+    const numbers = callNumbers[process.arch as InitMachine]
+    for (const [index, { name, args, continues, tolerates = [] }] of calls.entries()) {
+      const at = index * entrySize
+      this.#entries.writeUInt32LE(((numbers[name] as number) | (continues ? continuesBit : 0)) >>> 0, at)
+      this.#entries.writeUInt32LE(tolerates.reduce((set, error) => set | (1 << errnoNumbers[error]), 0) >>> 0, at + 4)
+      for (const [place, arg] of args.entries()) {
+        const value = Buffer.isBuffer(arg) ? addressOf(arg) : BigInt(arg)
+        this.#entries.writeBigInt64LE(BigInt.asIntN(64, value), at + 8 + place * 8)
+      }
+    }
   }
-  const address = runAddress()
-  // What the entries point to is only held by `calls`, and `calls` by this function.
-  return () => {
-    const left = Number(koffi.call(address, runType, entries, calls.length))
-    const last = left === 0 ? calls.length - 1 : calls.length - left
-    const result = entries.readBigInt64LE(last * entrySize + resultAt)
-    if (left !== 0) throw calls[last]!.failure!(-Number(result))
-    return result
+
+  /** Makes the calls, and answers the last one's result; throws the failure of the first that failed. */
+  run(): bigint {
+    if (this.#calls.length === 0) return 0n
+    this.#forget()
+    koffi.call(runAddress(), runType, this.#entries, this.#calls.length, null)
+    const failure = this.failure()
+    if (failure !== undefined) throw failure
+    return this.#result(this.#calls.length - 1)
+  }
+
+  /**
+   * Has a new process make the calls, which ends with 127 when one fails. Its number, or a negative error. Until it has
+   * executed its program or ended, this must be kept.
+   *
+   * @param cloneArgs struct clone_args, with `stack` in it
+   */
+  spawn(cloneArgs: Buffer, stack: Buffer): number {
+    this.#forget()
+    this.#stacks.push(stack)
+    return Number(koffi.call(runAddress(), runType, this.#entries, this.#calls.length, cloneArgs))
+  }
+
+  /** Of the call that ended the row; undefined while none did. */
+  failure(): Error | undefined {
+    for (const [index, { tolerates = [], failure }] of this.#calls.entries()) {
+      const result = this.#result(index)
+      if (result === notMade) return undefined
+      const errno = -Number(result)
+      if (errno > 0 && !tolerates.some((error) => errnoNumbers[error] === errno)) return failure(errno)
+    }
+    return undefined
+  }
+
+  #result(index: number): bigint {
+    return this.#entries.readBigInt64LE(index * entrySize + resultAt)
+  }
+
+  #forget(): void {
+    for (let index = 0; index < this.#calls.length; index += 1)
+      this.#entries.writeBigInt64LE(notMade, index * entrySize + resultAt)
   }
 }
+
+/** Makes the calls one after the other. Throws the failure of the first that failed: those behind it were not made. */
+export const makeCalls = (calls: readonly SystemCall[]): bigint => new CallSequence(calls).run()

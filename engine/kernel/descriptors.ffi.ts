@@ -1,5 +1,6 @@
 /** Descriptors: dup3(2), pipe2(2), fcntl(2), close_range(2), poll(2). */
 import { readdirSync, readlinkSync } from 'node:fs'
+import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { errnoNumbers } from './errno.table.ts'
 import { declare, declareRaw } from './libc.ffi.ts'
 
@@ -70,6 +71,28 @@ export function closeBelow(directory: string): void {
     }
     if (`${target}/`.startsWith(`${directory}/`) || target === `${directory} (deleted)`) cClose(Number(name))
   }
+}
+
+/** `placeAt`, for a row of calls; `closing` at execve. */
+export const placeCall = (from: number, to: number, closing = false): SystemCall =>
+  from === to
+    ? systemCall('fcntl', [to, F_SETFD, closing ? 1 : 0], { detail: `${to}` })
+    : systemCall('dup3', [from, to, closing ? O_CLOEXEC : 0], { detail: `${from} to ${to}` })
+
+/** `closeFrom`, for a row of calls. */
+export const closeFromCall = (first: number): SystemCall =>
+  systemCall('close_range', [first, 0xffffffff, 0], { detail: `from ${first}` })
+
+const AT_FDCWD = -100
+const O_WRONLY = 1
+
+/** One write into a file of the kernel's, for a row of calls; the file stays open. */
+export function writeFileCalls(path: string, text: string): SystemCall[] {
+  const bytes = Buffer.from(text)
+  return [
+    systemCall('openat', [AT_FDCWD, Buffer.from(`${path}\0`), O_WRONLY | O_CLOEXEC], { detail: path }),
+    systemCall('write', [0, bytes, bytes.length], { continues: true, detail: path }),
+  ]
 }
 
 /** The errno values a reader or writer goes on after. */

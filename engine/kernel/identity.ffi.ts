@@ -1,27 +1,10 @@
 /** Who a process is and what it may: setresuid(2), setgroups(2), capset(2), prctl(2), prlimit(2). */
 
-import { callSequence, type SystemCall } from './call-sequence.ffi.ts'
+import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { capabilityNumbers } from './capabilities.table.ts'
-import { declare, declarePlain, declareRaw, SyscallError } from './libc.ffi.ts'
+import { declare, declarePlain, declareRaw } from './libc.ffi.ts'
 
-// The thread has no siblings (forked, single-threaded), so libc's wrappers and the kernel's calls agree.
-const cSetresuid = declare(
-  'setresuid',
-  'int setresuid(unsigned int r, unsigned int e, unsigned int s)',
-  (uid) => `${uid}`,
-)
-const cSetresgid = declare(
-  'setresgid',
-  'int setresgid(unsigned int r, unsigned int e, unsigned int s)',
-  (gid) => `${gid}`,
-)
-const cSetgroups = declare('setgroups', 'int setgroups(size_t count, void *list)', (count) => `of ${count}`)
 const cCapget = declare('capget', 'int capget(void *header, void *data)')
-const cPrctl = declare(
-  'prctl',
-  'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
-  (option, a, b) => `option ${option} (${a}, ${b})`,
-)
 const cPrctlRaw = declareRaw(
   'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
 )
@@ -65,11 +48,24 @@ export function lastCapability(): number {
   return number
 }
 
+// Those that follow act on the calling thread: it has no siblings (forked, single-threaded), so that it is the process.
+
+const control = (option: number, ...args: number[]): SystemCall =>
+  systemCall('prctl', [option, ...args, ...[0, 0, 0, 0].slice(args.length)], {
+    detail: `option ${option} (${args.join(', ')})`,
+  })
+
+const capabilitiesIn = (mask: bigint): number[] =>
+  Array.from({ length: lastCapability() + 1 }, (_, number) => number).filter(
+    (number) => (mask & (1n << BigInt(number))) !== 0n,
+  )
+
+/** All that this kernel has. */
+export const everyCapability = (): bigint => (1n << BigInt(lastCapability() + 1)) - 1n
+
 /** Takes away for good, from the bounding set, all that is not in `keep`. */
-export function dropBoundingExcept(keep: bigint): void {
-  for (let number = 0; number <= lastCapability(); number += 1)
-    if ((keep & (1n << BigInt(number))) === 0n) cPrctl(PR_CAPBSET_DROP, number, 0, 0, 0)
-}
+export const dropBoundingCalls = (keep: bigint): SystemCall[] =>
+  capabilitiesIn(~keep & everyCapability()).map((number) => control(PR_CAPBSET_DROP, number))
 
 /** What the caller has been given to use; capget(2). Root on some machines lacks a few. */
 export function permittedCapabilities(): bigint {
@@ -82,7 +78,7 @@ export function permittedCapabilities(): bigint {
 
 /** The caller's own sets; what the kernel does not know is left out. capset(2). */
 export function capabilitiesCall(sets: CapabilitySets): SystemCall {
-  const known = (1n << BigInt(lastCapability() + 1)) - 1n
+  const known = everyCapability()
   const header = Buffer.allocUnsafeSlow(8).fill(0)
   header.writeUInt32LE(LINUX_CAPABILITY_VERSION_3, 0)
   const data = Buffer.allocUnsafeSlow(24).fill(0)
@@ -90,47 +86,26 @@ export function capabilitiesCall(sets: CapabilitySets): SystemCall {
     data.writeUInt32LE(Number(mask & known & 0xffffffffn), index * 4)
     data.writeUInt32LE(Number((mask & known) >> 32n), 12 + index * 4)
   }
-  return { name: 'capset', args: [header, data], failure: (errno) => new SyscallError('capset', errno, '') }
-}
-
-/** `capabilitiesCall` at once. */
-export const setCapabilities = (sets: CapabilitySets): void => {
-  callSequence([capabilitiesCall(sets)])()
+  return systemCall('capset', [header, data])
 }
 
 /** Exactly these ambient ones; each must be permitted and inheritable already. PR_CAP_AMBIENT(2const). */
-export function ambientCalls(mask: bigint): SystemCall[] {
-  const call = (...args: number[]): SystemCall => ({
-    name: 'prctl',
-    args: [PR_CAP_AMBIENT, ...args, 0, 0],
-    failure: (errno) => new SyscallError('prctl', errno, `PR_CAP_AMBIENT (${args.join(', ')})`),
-  })
-  const numbers = Array.from({ length: lastCapability() + 1 }, (_, number) => number)
-  return [
-    call(PR_CAP_AMBIENT_CLEAR_ALL, 0),
-    ...numbers
-      .filter((number) => (mask & (1n << BigInt(number))) !== 0n)
-      .map((number) => call(PR_CAP_AMBIENT_RAISE, number)),
-  ]
-}
+export const ambientCalls = (mask: bigint): SystemCall[] => [
+  control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL),
+  ...capabilitiesIn(mask).map((number) => control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)),
+]
 
 /** Whether permitted capabilities outlive the change away from user 0; cleared by execve. */
-export const keepCapabilities = (keep: boolean): void => {
-  cPrctl(PR_SET_KEEPCAPS, keep ? 1 : 0, 0, 0, 0)
-}
+export const keepCapabilitiesCall = (keep: boolean): SystemCall => control(PR_SET_KEEPCAPS, keep ? 1 : 0)
 
-export const setUser = (uid: number): void => {
-  cSetresuid(uid, uid, uid)
-}
+export const userCall = (uid: number): SystemCall => systemCall('setresuid', [uid, uid, uid], { detail: `${uid}` })
 
-export const setGroup = (gid: number): void => {
-  cSetresgid(gid, gid, gid)
-}
+export const groupCall = (gid: number): SystemCall => systemCall('setresgid', [gid, gid, gid], { detail: `${gid}` })
 
-export function setSupplementaryGroups(gids: readonly number[]): void {
-  const list = Buffer.alloc(Math.max(gids.length * 4, 4))
+export function supplementaryGroupsCall(gids: readonly number[]): SystemCall {
+  const list = Buffer.allocUnsafeSlow(Math.max(gids.length * 4, 4))
   for (const [index, gid] of gids.entries()) list.writeUInt32LE(gid, index * 4)
-  cSetgroups(gids.length, list)
+  return systemCall('setgroups', [gids.length, list], { detail: `of ${gids.length}` })
 }
 
 /** getrlimit(2) resources by the OCI name. */
@@ -161,16 +136,7 @@ export function resourceLimitCall(pid: number, resource: number, soft: number, h
   const limit = Buffer.allocUnsafeSlow(16)
   limit.writeBigUInt64LE(limitBits(soft), 0)
   limit.writeBigUInt64LE(limitBits(hard), 8)
-  return {
-    name: 'prlimit64',
-    args: [pid, resource, limit, 0],
-    failure: (errno) => new SyscallError('prlimit', errno, `${resource} of ${pid}`),
-  }
-}
-
-/** `resourceLimitCall` at once. */
-export const setResourceLimit = (pid: number, resource: number, soft: number, hard: number): void => {
-  callSequence([resourceLimitCall(pid, resource, soft, hard)])()
+  return systemCall('prlimit64', [pid, resource, limit, 0], { detail: `${resource} of ${pid}` })
 }
 
 /** What is set now; -1 is no limit. `pid` 0 is the caller. */
@@ -181,5 +147,7 @@ export function resourceLimit(pid: number, resource: number): { soft: number; ha
   return { soft: value(0), hard: value(8) }
 }
 
-/** umask(2); the one before. */
+export const fileCreationMaskCall = (mask: number): SystemCall => systemCall('umask', [mask])
+
+/** `fileCreationMaskCall` at once; the one before. umask(2). */
 export const setFileCreationMask = (mask: number): number => Number(cUmask(mask))

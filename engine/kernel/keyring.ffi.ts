@@ -1,5 +1,6 @@
 /** The kernel's keyrings: keyctl(2), session-keyring(7). */
 import { arch } from 'node:process'
+import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { errnoNumbers } from './errno.table.ts'
 import { declareRaw, SyscallError } from './libc.ffi.ts'
 
@@ -18,3 +19,10 @@ export function joinSessionKeyring(name: string): boolean {
   if (result === -errnoNumbers.ENOSYS || result === -errnoNumbers.EPERM) return false
   throw new SyscallError('keyctl', -result, `KEYCTL_JOIN_SESSION_KEYRING ${name}`)
 }
+
+/** `joinSessionKeyring` for a row of calls, on a kernel that has keyrings. */
+export const sessionKeyringCall = (name: string): SystemCall =>
+  systemCall('keyctl', [KEYCTL_JOIN_SESSION_KEYRING, Buffer.from(`${name}\0`)], {
+    detail: `KEYCTL_JOIN_SESSION_KEYRING ${name}`,
+    tolerates: ['EPERM'],
+  })

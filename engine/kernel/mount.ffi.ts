@@ -1,4 +1,5 @@
 /** Mounts: mount(2), umount2(2), pivot_root(2), and the descriptor family open_tree(2), fsopen(2), move_mount(2), mount_setattr(2). */
+import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { declare } from './libc.ffi.ts'
 
 const quoted = (value: unknown): string => JSON.stringify(value ?? 'none')
@@ -130,6 +131,10 @@ export const changeRoot = (path: string): void => {
 export const changeDirectory = (directory: number): void => {
   cFchdir(directory)
 }
+
+/** By its name; chdir(2). */
+export const changeDirectoryCall = (path: string): SystemCall =>
+  systemCall('chdir', [Buffer.from(`${path}\0`)], { detail: JSON.stringify(path) })
 
 const OPEN_TREE_CLONE = 1
 const OPEN_TREE_CLOEXEC = 0o2000000

@@ -1,6 +1,7 @@
 /** Namespaces: namespaces(7), ioctl_nsfs(2), unshare(2), setns(2), and the names a UTS namespace holds: sethostname(2). */
 import { closeSync, constants, openSync } from 'node:fs'
 import type { OciNamespaceType } from '../spec/oci.ts'
+import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { declare, declareRaw } from './libc.ffi.ts'
 
 const cUnshare = declare('unshare', 'int unshare(int flags)', (flags) => describe(BigInt(flags as number)))
@@ -85,6 +86,12 @@ export const unshare = (types: Iterable<OciNamespaceType>): void => {
  */
 export const setNamespace = (fd: number, types: Iterable<OciNamespaceType> = []): void => {
   cSetns(fd, Number(namespaceFlags(types)))
+}
+
+/** `setNamespace` for a row of calls. */
+export const namespaceCall = (fd: number, types: Iterable<OciNamespaceType>): SystemCall => {
+  const flags = namespaceFlags(types)
+  return systemCall('setns', [fd, flags], { detail: `${fd} (${describe(flags)})` })
 }
 
 /** A process in /proc: 'self' is the process (its first thread), 'thread-self' the calling thread. */

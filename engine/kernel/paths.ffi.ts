@@ -7,6 +7,7 @@
  */
 import { constants } from 'node:fs'
 import koffi from 'koffi'
+import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { errnoNumbers } from './errno.table.ts'
 import { type Argument, declare, declareRaw, SyscallError } from './libc.ffi.ts'
 
@@ -224,6 +225,10 @@ export const changeOwnerAt = (directory: number, name: PathName, uid: number, gi
 export const changeOwner = (fd: number, uid: number, gid: number): void => {
   cFchown(fd, uid, gid)
 }
+
+/** `changeOwner` of who owns it alone, where that may be done, for a row of calls. */
+export const giveCall = (fd: number, uid: number): SystemCall =>
+  systemCall('fchown', [fd, uid, -1], { detail: `${fd}`, tolerates: ['EPERM', 'EINVAL', 'EROFS'] })
 
 /** The umask does not apply. Not for descriptors opened with O_PATH: see `changeModeOfPath`. */
 export const changeMode = (fd: number, mode: number): void => {

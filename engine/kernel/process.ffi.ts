@@ -1,13 +1,13 @@
 /** Processes: fork(2), clone3(2), execve(2), waitid(2), pidfd_open(2), prctl(2). */
 
-import { callSequence, type SystemCall } from './call-sequence.ffi.ts'
+import { CallSequence, makeCalls, type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { errnoNumbers } from './errno.table.ts'
 import { type Argument, addressOf, declare, declarePlain, declareRaw, SyscallError } from './libc.ffi.ts'
+import { holdingSignals } from './signals.ffi.ts'
 
 const cWaitid = declareRaw('int waitid(int idtype, int id, void *info, int options)')
 const cExit = declarePlain('void _exit(int status)')
 const cKill = declare('kill', 'int kill(int pid, int signal)', (pid, signal) => `${pid} with signal ${signal}`)
-const cSetsid = declare('setsid', 'int setsid()')
 const cPrctl = declare(
   'prctl',
   'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
@@ -23,6 +23,7 @@ const MADV_DOFORK = 11
 
 /** Flags of clone3(2) beside the namespace kinds (namespaces.ffi.ts). */
 export const cloneFlags = {
+  CLONE_VM: 0x100n,
   CLONE_PIDFD: 0x1000n,
   CLONE_VFORK: 0x4000n,
   CLONE_PARENT: 0x8000n,
@@ -59,22 +60,17 @@ export function forkableRanges(maps: string): readonly Range[] {
 const cloneArgs = Buffer.allocUnsafeSlow(88).fill(0)
 /** Written by the kernel. */
 const childPidfd = Buffer.allocUnsafeSlow(4).fill(0)
-let fork: (() => bigint) | undefined
+let fork: CallSequence | undefined
 
 /** Reads the memory map, once. Must run before the first `clone`, in a process started with UV_USE_IO_URING=0. */
 export function prepareFork(maps: string): void {
   // ENOMEM of madvise only says that there are holes between the mappings: the rest is done.
-  const advise = forkableRanges(maps).map(
-    ([start, length]): SystemCall => ({ name: 'madvise', args: [start, length, MADV_DOFORK] }),
+  const advise = forkableRanges(maps).map(([start, length]) =>
+    systemCall('madvise', [start, length, MADV_DOFORK], { tolerates: ['ENOMEM', 'EINVAL'] }),
   )
-  fork = callSequence([
+  fork = new CallSequence([
     ...advise,
-    {
-      name: 'clone3',
-      args: [cloneArgs, cloneArgs.length],
-      failure: (errno) =>
-        new SyscallError('clone3', errno, `with flags 0x${cloneArgs.readBigUInt64LE(0).toString(16)}`),
-    },
+    { name: 'clone3', args: [cloneArgs, cloneArgs.length], failure: (errno) => cloneFailure(errno) },
   ])
 }
 
@@ -97,9 +93,33 @@ const SIGCHLD = 17n
 export function clone(request: CloneRequest): { pid: number; pidfd: number } {
   if (fork === undefined) throw new Error('clone: prepareFork has not been called')
   fillCloneArgs(request)
-  const pid = Number(fork())
+  const pid = Number(fork.run())
   const named = pid !== 0 && (request.flags & cloneFlags.CLONE_PIDFD) !== 0n
   return { pid, pidfd: named ? childPidfd.readInt32LE(0) : -1 }
+}
+
+const cloneFailure = (errno: number): SyscallError =>
+  new SyscallError('clone3', errno, `with flags 0x${cloneArgs.readBigUInt64LE(0).toString(16)}`)
+
+/** The calls of a row need no stack; the kernel wants one. */
+const rowStack = 4096
+
+/**
+ * A process that makes a row of calls in the caller's own memory, the last of them an execve(2), with no copy made of
+ * anything; clone(2), CLONE_VM. Whether that came to pass `calls.failure` says once a descriptor that closes at execve
+ * is closed.
+ *
+ * Precondition: the row itself unblocks signals, which it begins with all of them blocked, and resets their dispositions.
+ */
+export function cloneRow(request: CloneRequest, calls: CallSequence): { pid: number; pidfd: number } {
+  const stack = Buffer.allocUnsafeSlow(rowStack)
+  fillCloneArgs({ ...request, flags: request.flags | cloneFlags.CLONE_VM | cloneFlags.CLONE_PIDFD })
+  cloneArgs.writeBigUInt64LE(addressOf(stack), 40)
+  cloneArgs.writeBigUInt64LE(BigInt(rowStack), 48)
+  // A handler of Node's would run in the new process, too, on this stack.
+  const pid = holdingSignals(() => calls.spawn(cloneArgs, stack))
+  if (pid < 0) throw cloneFailure(-pid)
+  return { pid, pidfd: childPidfd.readInt32LE(0) }
 }
 
 function fillCloneArgs({ flags, cgroup }: CloneRequest): void {
@@ -125,20 +145,25 @@ function textList(texts: readonly string[]): { list: Buffer; bytes: Buffer } {
   return { list, bytes }
 }
 
-/** As `execve`, for a row of calls. */
-export function executeCall(path: string, argv: readonly string[], environment: readonly string[]): SystemCall {
-  const [file, args, variables] = [textList([path]), textList(argv), textList(environment)]
-  return {
-    name: 'execve',
-    args: [file.bytes, args.list, variables.list],
-    holds: [args.bytes, variables.bytes],
-    failure: (errno) => new SyscallError('execve', errno, JSON.stringify(path)),
-  }
+/** Executes the first of `paths` that is there and may be executed; execve(2). */
+export function executeCalls(
+  paths: readonly string[],
+  argv: readonly string[],
+  environment: readonly string[],
+): SystemCall[] {
+  const [args, variables] = [textList(argv), textList(environment)]
+  return paths.map((path, index) =>
+    systemCall('execve', [Buffer.from(`${path}\0`), args.list, variables.list], {
+      holds: [args.bytes, variables.bytes],
+      detail: JSON.stringify(path),
+      tolerates: index < paths.length - 1 ? ['ENOENT', 'ENOTDIR', 'EACCES'] : [],
+    }),
+  )
 }
 
 /** Replaces the program; returns only by throwing. */
 export function execve(path: string, argv: readonly string[], environment: readonly string[]): never {
-  callSequence([executeCall(path, argv, environment)])()
+  makeCalls(executeCalls([path], argv, environment))
   throw new Error('execve returned')
 }
 
@@ -187,8 +212,11 @@ export const sendSignal = (pid: number, signal: number): void => {
 }
 
 /** Starts a session with the caller as its leader and no controlling terminal; setsid(2). */
+export const sessionCall: SystemCall = systemCall('setsid', [])
+
+/** `sessionCall` at once. */
 export const startSession = (): void => {
-  cSetsid()
+  makeCalls([sessionCall])
 }
 
 export const currentPid = (): number => Number(cGetpid())
@@ -208,17 +236,21 @@ const PR_SET_CHILD_SUBREAPER = 36
 const PR_SET_NO_NEW_PRIVS = 38
 
 /** A signal to be sent to the caller when its parent thread ends; cleared by a set-user-ID execve. */
-export const setParentDeathSignal = (signal: number): Argument => cPrctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
+export const parentDeathCall = (signal: number): SystemCall =>
+  systemCall('prctl', [PR_SET_PDEATHSIG, signal, 0, 0, 0], { detail: 'PR_SET_PDEATHSIG' })
+
+/** `parentDeathCall` at once. */
+export const setParentDeathSignal = (signal: number): void => {
+  makeCalls([parentDeathCall(signal)])
+}
 /** Not dumpable: /proc/PID is owned by root and closed to ptrace(2) from less privileged processes. */
 export const setDumpable = (dumpable: boolean): Argument => cPrctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0)
 /** Orphans below the caller become its children; PR_SET_CHILD_SUBREAPER(2const). */
 export const becomeSubreaper = (): Argument => cPrctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 /** From here on execve grants nothing; cannot be undone. PR_SET_NO_NEW_PRIVS(2const). */
-export const noNewPrivilegesCall: SystemCall = {
-  name: 'prctl',
-  args: [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0],
-  failure: (errno) => new SyscallError('prctl', errno, 'PR_SET_NO_NEW_PRIVS'),
-}
+export const noNewPrivilegesCall: SystemCall = systemCall('prctl', [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0], {
+  detail: 'PR_SET_NO_NEW_PRIVS',
+})
 /** The thread's name as ps(1) shows it: at most 15 bytes. */
 export const setProcessName = (name: string): Argument => prctlName(PR_SET_NAME, name)
 

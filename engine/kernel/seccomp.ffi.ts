@@ -1,6 +1,6 @@
 /** seccomp(2): loads a filter into the calling thread, for good. */
-import type { SystemCall } from './call-sequence.ffi.ts'
-import { addressOf, SyscallError } from './libc.ffi.ts'
+import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
+import { addressOf } from './libc.ffi.ts'
 import type { SeccompFilter } from './seccomp-program.ts'
 
 const SECCOMP_SET_MODE_FILTER = 1
@@ -15,10 +15,8 @@ export function seccompCall({ program, flags }: SeccompFilter): SystemCall {
   const struct = Buffer.allocUnsafeSlow(16).fill(0)
   struct.writeUInt16LE(program.length / 8, 0)
   struct.writeBigUInt64LE(addressOf(program), 8)
-  return {
-    name: 'seccomp',
-    args: [SECCOMP_SET_MODE_FILTER, flags, struct],
+  return systemCall('seccomp', [SECCOMP_SET_MODE_FILTER, flags, struct], {
     holds: [program],
-    failure: (errno) => new SyscallError('seccomp', errno, 'SECCOMP_SET_MODE_FILTER'),
-  }
+    detail: 'SECCOMP_SET_MODE_FILTER',
+  })
 }

@@ -1,4 +1,5 @@
 /** Signals: sigprocmask(2), signalfd(2), dispositions. */
+import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { declare, declarePlain } from './libc.ffi.ts'
 import { signalNumbers } from './signals.table.ts'
 
@@ -41,6 +42,29 @@ export function resetSignals(): void {
     if (signal !== signalNumbers.SIGKILL && signal !== signalNumbers.SIGSTOP && signal !== 32 && signal !== 33)
       cSignal(signal, SIG_DFL)
   cSigprocmask(SIG_SETMASK, setOf([]), null)
+}
+
+/** `resetSignals` for a row of calls; rt_sigaction(2) as the kernel has it: SIG_DFL, no flags, an empty mask. */
+export function resetSignalsCalls(): SystemCall[] {
+  const nothing = Buffer.allocUnsafeSlow(32).fill(0)
+  const numbers = Array.from({ length: 64 }, (_, index) => index + 1).filter(
+    (number) => number !== signalNumbers.SIGKILL && number !== signalNumbers.SIGSTOP,
+  )
+  return [
+    ...numbers.map((number) => systemCall('rt_sigaction', [number, nothing, 0, 8], { detail: `of ${number}` })),
+    systemCall('rt_sigprocmask', [SIG_SETMASK, nothing, 0, 8]),
+  ]
+}
+
+/** Does a work while no signal can arrive. */
+export function holdingSignals<T>(work: () => T): T {
+  const before = Buffer.alloc(128)
+  cSigprocmask(SIG_SETMASK, Buffer.alloc(128, 0xff), before)
+  try {
+    return work()
+  } finally {
+    cSigprocmask(SIG_SETMASK, before, null)
+  }
 }
 
 export const ignoreSignal = (signal: number): void => {

@@ -2,29 +2,27 @@
  * From the powers of the engine to those of the container's process. The order is forced: each step needs a power
  * that a later one gives up; capabilities(7), seccomp(2).
  */
-import { closeSync, constants, existsSync, fstatSync, openSync, readSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
-import { callSequence, type SystemCall } from '../kernel/call-sequence.ffi.ts'
+import { makeCalls, type SystemCall } from '../kernel/call-sequence.ffi.ts'
 import {
   ambientCalls,
   capabilitiesCall,
   capabilityMask,
-  dropBoundingExcept,
-  keepCapabilities,
-  permittedCapabilities,
+  dropBoundingCalls,
+  fileCreationMaskCall,
+  groupCall,
+  keepCapabilitiesCall,
   resourceLimit,
   resourceLimitCall,
   resourceLimits,
-  setCapabilities,
-  setFileCreationMask,
-  setGroup,
-  setResourceLimit,
-  setSupplementaryGroups,
-  setUser,
+  supplementaryGroupsCall,
+  userCall,
 } from '../kernel/identity.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { currentPid, noNewPrivilegesCall } from '../kernel/process.ffi.ts'
 import type { OciProcess } from '../spec/oci.ts'
+import { procPath, tryOpenPath } from './in-root.ts'
 import { writeProcFile } from './proc-file.ts'
 
 /** Under these our own work could not go on: memory, descriptors, forks. They are among the last calls. */
@@ -43,7 +41,7 @@ function limitCalls(process: OciProcess, areCramping: boolean): SystemCall[] {
   return wanted.map(({ type, soft, hard }) => {
     const call = resourceLimitCall(0, resourceLimits[type]!, soft, hard)
     const failure = (errno: number): EngineError => {
-      const cause = call.failure!(errno)
+      const cause = call.failure(errno)
       const what = `process.rlimits: cannot set ${type} to ${soft}:${hard}: ${cause.message}`
       return new EngineError('invalid', what, { cause })
     }
@@ -52,28 +50,30 @@ function limitCalls(process: OciProcess, areCramping: boolean): SystemCall[] {
 }
 
 /** Those that the steps to come can be done under. */
-export function applyResourceLimits(process: OciProcess): void {
-  const calls = limitCalls(process, false)
-  if (calls.length > 0) callSequence(calls)()
-}
+export const easyLimitCalls = (process: OciProcess): SystemCall[] => limitCalls(process, false)
 
 /**
  * As far up as the wanted limits are, for a process that will be in a user namespace: nobody there may go above what is set
  * already. `pid` 0 is the caller.
  */
-export function raiseLimits(process: OciProcess, pid: number): void {
-  for (const { type, hard } of process.rlimits ?? []) {
+export const raiseLimits = (process: OciProcess, pid: number): void => {
+  makeCalls(raiseLimitCalls(process, pid))
+}
+
+/** `raiseLimits` as a row; the limits now are those of `pid` at the time of asking. */
+export function raiseLimitCalls(process: OciProcess, pid: number): SystemCall[] {
+  return (process.rlimits ?? []).flatMap(({ type, hard }): SystemCall[] => {
     const resource = resourceLimits[type]!
     const now = resourceLimit(pid, resource)
-    if (now.hard === -1 || (hard !== -1 && hard <= now.hard)) continue
-    try {
-      setResourceLimit(pid, resource, now.soft, hard)
-    } catch (error) {
-      // The step that sets it says what was wanted.
-      if (!isErrno(error, 'EPERM')) throw error
-    }
-  }
+    if (now.hard === -1 || (hard !== -1 && hard <= now.hard)) return []
+    // The step that sets it says what was wanted.
+    return [{ ...resourceLimitCall(pid, resource, now.soft, hard), tolerates: ['EPERM'] }]
+  })
 }
+
+/** Whether the caller has another one than is wanted, which its children have, too. */
+export const oomScoreDiffers = ({ oomScoreAdj }: OciProcess): boolean =>
+  oomScoreAdj !== undefined && Number(readFileSync('/proc/self/oom_score_adj', 'utf8')) !== oomScoreAdj
 
 /** -1000 to 1000; proc_pid_oom_score_adj(5). Before the user changes: lowering it needs a power. */
 export function applyOomScore(process: OciProcess, pid: number | 'self' = 'self'): void {
@@ -83,41 +83,46 @@ export function applyOomScore(process: OciProcess, pid: number | 'self' = 'self'
 /**
  * Becomes the user, with every capability still permitted and effective, so that the seccomp filter can be loaded
  * last. Real ids are final here, so access(2) already answers for the user.
+ *
+ * @param available what is permitted now, as a mask
  */
-export function becomeUser(process: OciProcess, warn: (sentence: string) => void): void {
-  const { unknown } = capabilityMask(Object.values(process.capabilities ?? {}).flat())
+export function becomeUserCalls({ capabilities, user }: OciProcess, available: bigint): SystemCall[] {
+  return [
+    ...dropBoundingCalls(maskOf(capabilities?.bounding)),
+    keepCapabilitiesCall(true),
+    membersCall(user.additionalGids ?? []),
+    groupCall(user.gid),
+    userCall(user.uid),
+    capabilitiesCall({ effective: available, permitted: available, inheritable: 0n }),
+    keepCapabilitiesCall(false),
+    ...(user.umask === undefined ? [] : [fileCreationMaskCall(user.umask)]),
+  ]
+}
+
+export function warnOfUnknown({ capabilities }: OciProcess, warn: (sentence: string) => void): void {
+  const { unknown } = capabilityMask(Object.values(capabilities ?? {}).flat())
   if (unknown.length > 0) warn(`unknown or unavailable capabilities are left out: ${[...new Set(unknown)].join(', ')}`)
-  dropBoundingExcept(maskOf(process.capabilities?.bounding))
-  keepCapabilities(true)
-  becomeMember(process.user.additionalGids ?? [])
-  setGroup(process.user.gid)
-  setUser(process.user.uid)
-  const all = permittedCapabilities()
-  setCapabilities({ effective: all, permitted: all, inheritable: 0n })
-  keepCapabilities(false)
-  if (process.user.umask !== undefined) setFileCreationMask(process.user.umask)
 }
 
 const maskOf = (names: readonly string[] | undefined): bigint => capabilityMask(names ?? []).mask
 
 /** Where /proc/PID/setgroups is `deny`, as in a user namespace without newgidmap(1), the groups of its maker stay. */
-function becomeMember(gids: readonly number[]): void {
-  try {
-    setSupplementaryGroups(gids)
-  } catch (error) {
-    if (!isErrno(error, 'EPERM')) throw error
-    if (gids.length > 0)
-      throw new EngineError('invalid', 'process.user.additionalGids: setgroups(2) is denied in this user namespace', {
-        cause: error,
-      })
+function membersCall(gids: readonly number[]): SystemCall {
+  const call = supplementaryGroupsCall(gids)
+  if (gids.length === 0) return { ...call, tolerates: ['EPERM'] }
+  const failure = (errno: number): Error => {
+    const cause = call.failure(errno)
+    if (!isErrno(cause, 'EPERM')) return cause
+    const what = 'process.user.additionalGids: setgroups(2) is denied in this user namespace'
+    return new EngineError('invalid', what, { cause })
   }
+  return { ...call, failure }
 }
 
 /** The five sets as configured. For a user other than 0 execve(2) clears what is not ambient. */
-function dropCalls(process: OciProcess): SystemCall[] {
+function dropCalls(process: OciProcess, available: bigint): SystemCall[] {
   const sets = process.capabilities ?? {}
   // What the engine itself lacks cannot be given: on such a machine a container gets less, as with runc.
-  const available = permittedCapabilities()
   return [
     capabilitiesCall({
       effective: maskOf(sets.effective) & available,
@@ -128,17 +133,25 @@ function dropCalls(process: OciProcess): SystemCall[] {
   ]
 }
 
-/** Takes effect at the next execve(2). */
-export function applyLabels({ apparmorProfile, selinuxLabel }: OciProcess): void {
-  if (apparmorProfile !== undefined && apparmorProfile !== '') {
+type Label = { attribute: string; value: string; field: string }
+
+/** Below /proc/PID/attr; what is written takes effect at the next execve(2). */
+export function labelsOf({ apparmorProfile = '', selinuxLabel = '' }: OciProcess): Label[] {
+  const labels: Label[] = []
+  if (apparmorProfile !== '') {
     // Where several modules are stacked, each has a directory of its own.
-    const own = existsSync('/proc/self/attr/apparmor/exec') ? 'apparmor/exec' : 'exec'
-    writeLabel(own, `exec ${apparmorProfile}`, 'process.apparmorProfile')
+    const attribute = existsSync('/proc/self/attr/apparmor/exec') ? 'apparmor/exec' : 'exec'
+    labels.push({ attribute, value: `exec ${apparmorProfile}`, field: 'process.apparmorProfile' })
   }
-  if (selinuxLabel !== undefined && selinuxLabel !== '') writeLabel('exec', selinuxLabel, 'process.selinuxLabel')
+  if (selinuxLabel !== '') labels.push({ attribute: 'exec', value: selinuxLabel, field: 'process.selinuxLabel' })
+  return labels
 }
 
-function writeLabel(attribute: string, value: string, field: string): void {
+export function applyLabels(process: OciProcess): void {
+  for (const label of labelsOf(process)) writeLabel(label)
+}
+
+function writeLabel({ attribute, value, field }: Label): void {
   try {
     writeProcFile(`${currentPid()}/attr/${attribute}`, value)
   } catch (error) {
@@ -154,9 +167,12 @@ function writeLabel(attribute: string, value: string, field: string): void {
  * raise them. Without no-new-privileges a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with it,
  * after, so that the filter never sees capset(2).
  */
-export function surrenderCalls(process: OciProcess): { beforeFilter: SystemCall[]; behindFilter: SystemCall[] } {
+export function surrenderCalls(
+  process: OciProcess,
+  available: bigint,
+): { beforeFilter: SystemCall[]; behindFilter: SystemCall[] } {
   const limits = limitCalls(process, true)
-  const drop = dropCalls(process)
+  const drop = dropCalls(process, available)
   return process.noNewPrivileges === true
     ? { beforeFilter: [...limits, noNewPrivilegesCall, ...drop], behindFilter: [] }
     : { beforeFilter: limits, behindFilter: drop }
@@ -165,23 +181,25 @@ export function surrenderCalls(process: OciProcess): { beforeFilter: SystemCall[
 /**
  * The container's environment: each name once, the last one given counts; with HOME from the container's /etc/passwd when
  * none or an empty one is given, `/` for a user it does not list.
+ *
+ * @param passwd the text of that file
  */
-export function withHome(environment: readonly string[], uid: number): readonly string[] {
+export function withHome(environment: readonly string[], uid: number, passwd = ownPasswd): readonly string[] {
   const byName = new Map<string, string>()
   for (const entry of environment) {
     const name = entry.split('=', 1)[0]!
     byName.delete(name)
     byName.set(name, entry)
   }
-  if ((byName.get('HOME') ?? 'HOME=') === 'HOME=') byName.set('HOME', `HOME=${homeOf(uid)}`)
+  if ((byName.get('HOME') ?? 'HOME=') === 'HOME=') byName.set('HOME', `HOME=${homeOf(uid, passwd())}`)
   return [...byName.values()]
 }
 
 /** Read at most this much: the file is the image's. */
 const largestPasswd = 1 << 20
 
-function homeOf(uid: number): string {
-  for (const line of readImageFile('/etc/passwd').split('\n')) {
+function homeOf(uid: number, passwd: string): string {
+  for (const line of passwd.split('\n')) {
     const fields = line.split(':')
     if (fields.length >= 6 && fields[2] === String(uid)) return fields[5] === '' ? '/' : fields[5]!
   }
@@ -189,14 +207,30 @@ function homeOf(uid: number): string {
 }
 
 /** Empty where there is no such regular file; a pipe in its place is not waited for. */
-function readImageFile(path: string): string {
+function ownPasswd(): string {
   let fd: number
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    fd = openSync('/etc/passwd', constants.O_RDONLY | constants.O_NONBLOCK)
   } catch {
     // An image without /etc/passwd is fine: its users have numbers only.
     return ''
   }
+  return textOf(fd)
+}
+
+/** From outside: of the root that `process` has. */
+export function passwdOf(process: number): string {
+  using cleanup = new DisposableStack()
+  const root = cleanup.adopt(openSync(`/proc/${process}/root`, constants.O_DIRECTORY), closeSync)
+  const path = tryOpenPath(root, 'etc/passwd')
+  if (path === undefined) return ''
+  cleanup.adopt(path, closeSync)
+  // What it is is known before it is opened: opening a device can do something.
+  return fstatSync(path).isFile() ? textOf(openSync(procPath(path), constants.O_RDONLY)) : ''
+}
+
+/** At most so much, of a regular file; closes the descriptor. */
+function textOf(fd: number): string {
   try {
     if (!fstatSync(fd).isFile()) return ''
     const bytes = Buffer.alloc(Math.min(fstatSync(fd).size, largestPasswd))

@@ -51,8 +51,7 @@ export type ExecRequest = {
 export function joinContainer(request: ExecRequest): CreatedProcess {
   validateProcess(request.process)
   filterOf(request.spec)
-  using cleanup = new DisposableStack()
-  const target: Target = { pidfd: cleanup.adopt(pidfdOpen(request.pid), close), kinds: foreignKinds(request.pid) }
+  using target = targetOf(request.pid)
   if (request.streams !== undefined) giveStreams(request.streams, request.spec, request.process)
   const process = belongsToOthers(target)
     ? adopt(converse((ours, theirs) => forkStage(target, request, ours, theirs)))
@@ -66,7 +65,12 @@ export function joinContainer(request: ExecRequest): CreatedProcess {
   }
 }
 
-type Target = { pidfd: number; kinds: readonly OciNamespaceType[] }
+export type Target = { pidfd: number; kinds: readonly OciNamespaceType[] }
+
+export const targetOf = (pid: number): Target & Disposable => {
+  const pidfd = pidfdOpen(pid)
+  return { pidfd, kinds: foreignKinds(pid), [Symbol.dispose]: () => close(pidfd) }
+}
 
 let ownNamespaces: Map<string, number> | undefined
 
@@ -110,17 +114,9 @@ function runStage(request: ExecRequest, { pidfd, kinds }: Target, sync: number):
 }
 
 function forkInto(target: Target, request: ExecRequest, ours: number, theirs: number): { pid: number; pidfd: number } {
+  using _hidden = hideFromContainer()
+  using _place = childrenGoTo(target)
   using cleanup = new DisposableStack()
-  // The container's processes can see the child from its first moment: it is closed to their ptrace(2), and its
-  // /proc/PID/exe with it, until execve.
-  setDumpable(false)
-  cleanup.defer(() => setDumpable(true))
-  if (target.kinds.includes('pid')) {
-    // Only children are affected; the caller itself stays where it is, and its later children, too.
-    const home = cleanup.adopt(openNamespace('self', 'pid'), closeSync)
-    setNamespace(target.pidfd, ['pid'])
-    cleanup.defer(() => setNamespace(home, ['pid']))
-  }
   const birthplace = birthplaceOf(request)
   const cgroup =
     birthplace === undefined ? undefined : cleanup.adopt(openSync(birthplace, constants.O_DIRECTORY), closeSync)
@@ -128,6 +124,25 @@ function forkInto(target: Target, request: ExecRequest, ours: number, theirs: nu
   if (child.pid !== 0) return child
   close(ours)
   return enter(request, target, theirs, child.born)
+}
+
+/**
+ * The container's processes can see the child from its first moment: it is closed to their ptrace(2), and its
+ * /proc/PID/exe with it, until execve.
+ */
+export function hideFromContainer(): Disposable {
+  setDumpable(false)
+  return { [Symbol.dispose]: () => setDumpable(true) }
+}
+
+/** Only children are affected; the caller itself stays where it is, and its later children, too. */
+export function childrenGoTo(target: Target): Disposable {
+  const back = new DisposableStack()
+  if (!target.kinds.includes('pid')) return back
+  const home = back.adopt(openNamespace('self', 'pid'), closeSync)
+  setNamespace(target.pidfd, ['pid'])
+  back.defer(() => setNamespace(home, ['pid']))
+  return back
 }
 
 /** None where a set of processors comes first that the group need not have. */

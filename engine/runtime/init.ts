@@ -2,7 +2,8 @@
  * The child half of a container's creation: from a fresh fork in new namespaces to the container's own program.
  * Runs synchronously in a forked process; it never returns.
  */
-import { setFileCreationMask, setGroup, setUser } from '../kernel/identity.ffi.ts'
+import { makeCalls } from '../kernel/call-sequence.ffi.ts'
+import { groupCall, setFileCreationMask, userCall } from '../kernel/identity.ffi.ts'
 import { joinSessionKeyring } from '../kernel/keyring.ffi.ts'
 import { setDomainname, setHostname, unshare } from '../kernel/namespaces.ffi.ts'
 import { currentPid, exit, startSession } from '../kernel/process.ffi.ts'
@@ -119,8 +120,7 @@ function mapIds({ plan, sync }: InitContext): void {
     send(sync, { type: 'need-maps' })
     if (receive<ParentMessage>(sync)?.type !== 'maps-written') exit(1)
   } else if (!hasNamespace(plan.request.spec, 'user')) return
-  setGroup(0)
-  setUser(0)
+  makeCalls([groupCall(0), userCall(0)])
 }
 
 function joinNamespaces({ plan }: InitContext): void {

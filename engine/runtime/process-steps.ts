@@ -4,11 +4,12 @@
  * in a forked process; never returns.
  */
 import { EngineError } from '../base/errors.ts'
-import { callSequence } from '../kernel/call-sequence.ffi.ts'
+import { CallSequence, makeCalls } from '../kernel/call-sequence.ffi.ts'
 import { close, closeFrom, PollSet, placeAt, pollEvents, read, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
+import { permittedCapabilities } from '../kernel/identity.ffi.ts'
 import { isErrno, SyscallError } from '../kernel/libc.ffi.ts'
 import { changeOwner, fileTypes, statusOf } from '../kernel/paths.ffi.ts'
-import { executeCall, exit, setParentDeathSignal } from '../kernel/process.ffi.ts'
+import { executeCalls, exit, setParentDeathSignal } from '../kernel/process.ffi.ts'
 import { seccompCall } from '../kernel/seccomp.ffi.ts'
 import type { SeccompFilter } from '../kernel/seccomp-program.ts'
 import { blockSignals, resetSignals, signalDescriptor, signalInfoSize, signalNumberIn } from '../kernel/signals.ffi.ts'
@@ -17,7 +18,15 @@ import { setControllingTerminal, setWindowSize } from '../kernel/terminal.ffi.ts
 import { acceptNext } from '../kernel/unix-socket.ffi.ts'
 import type { OciLinux, OciProcess } from '../spec/oci.ts'
 import { openConsole } from './console.ts'
-import { applyLabels, applyOomScore, applyResourceLimits, becomeUser, surrenderCalls, withHome } from './credentials.ts'
+import {
+  applyLabels,
+  applyOomScore,
+  becomeUserCalls,
+  easyLimitCalls,
+  surrenderCalls,
+  warnOfUnknown,
+  withHome,
+} from './credentials.ts'
 import { execFailure, findExecutable } from './executable.ts'
 import type { StandardStreams } from './request.ts'
 import { applyExecutionDomain, applyScheduling } from './scheduling.ts'
@@ -56,14 +65,14 @@ export type StepTimes = [name: string, milliseconds: number][]
 
 /** Order: the last that needs privileges comes before `become user`. */
 export const processSteps: readonly Step<ProcessContext>[] = [
-  ['set limits', ({ process }) => applyResourceLimits(process)],
+  ['set limits', ({ process }) => makeCalls(easyLimitCalls(process))],
   ['set scheduling', ({ process }) => applyScheduling(process)],
   ['set execution domain', ({ linux }) => applyExecutionDomain(linux)],
   ['set out-of-memory score', ({ process, scored }) => scored || applyOomScore(process)],
   ['set labels', ({ process }) => applyLabels(process)],
   ['place descriptors', placeDescriptors],
   ['own standard streams', ({ process }) => ownStreams(process.user.uid)],
-  ['become user', (context) => becomeUser(context.process, (text) => send(context.sync, { type: 'warning', text }))],
+  ['become user', becomeUser],
   // After the user: a change of identity clears it. The container goes when its supervisor is killed.
   ['die with the supervisor', ({ supervised }) => supervised && setParentDeathSignal(signalNumbers.SIGKILL)],
   ['enter working directory', ({ process }) => enterWorkingDirectory(process.cwd)],
@@ -165,15 +174,15 @@ type Program = { path: string; args: readonly string[]; environment: readonly st
  * filter that notifies breaks the row, as its listener must be handed over before the next call can need an answer.
  */
 function execute(context: ProcessContext, program: Program, withListener: (fd: number) => void): never {
-  const { beforeFilter, behindFilter } = surrenderCalls(context.process)
+  const { beforeFilter, behindFilter } = surrenderCalls(context.process, permittedCapabilities())
   const { filter } = context
   const toFilter = filter === undefined ? beforeFilter : [...beforeFilter, seccompCall(filter)]
-  const rest = [...behindFilter, executeCall(program.path, program.args, program.environment)]
+  const rest = [...behindFilter, ...executeCalls([program.path], program.args, program.environment)]
   if (filter?.notify === true) {
-    const behind = callSequence(rest)
-    withListener(Number(callSequence(toFilter)()))
-    behind()
-  } else callSequence([...toFilter, ...rest])()
+    const behind = new CallSequence(rest)
+    withListener(Number(makeCalls(toFilter)))
+    behind.run()
+  } else makeCalls([...toFilter, ...rest])
   throw new Error('execve returned')
 }
 
@@ -228,6 +237,11 @@ function ownStreams(uid: number): void {
       if (!isErrno(error, 'EPERM', 'EINVAL', 'EROFS')) throw error
     }
   }
+}
+
+function becomeUser({ process, sync }: ProcessContext): void {
+  warnOfUnknown(process, (text) => send(sync, { type: 'warning', text }))
+  makeCalls(becomeUserCalls(process, permittedCapabilities()))
 }
 
 /** A working directory reached through a leaked descriptor shows as unreachable; getcwd(3). */

@@ -16,7 +16,6 @@ import { NameServer } from '../resolver/name-server.ts'
 import { resolverConfigName } from '../resolver/resolver-config.ts'
 import { releaseRoot } from '../runtime/borrowed-tree.ts'
 import { type CreatedProcess, createContainer } from '../runtime/create.ts'
-import { joinContainer } from '../runtime/exec.ts'
 import { type ContainerState, runHooksOnward, stateOf } from '../runtime/hooks.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
@@ -27,6 +26,7 @@ import { ProcessIo } from './process-io.ts'
 import type { AnswerFrame, EventFrame, RequestFrame, ShimAnswer, ShimRequest } from './protocol.ts'
 import type { AttachStreams, ExecRequest, ProcessExit, ShimConfig } from './shim.ts'
 import { spansOf } from './spans.ts'
+import { startExec } from './start-exec.ts'
 
 export type SupervisorOptions = {
   /** The container's directory, where exit.json will be. */
@@ -42,9 +42,9 @@ export type SupervisorOptions = {
   cgroups: CgroupHost
 }
 
-type Supervised = {
+type Supervised<Process = Pick<CreatedProcess, 'pid' | 'pidfd'>> = {
   io: ProcessIo
-  process?: CreatedProcess
+  process?: Process
   exit?: ProcessExit
   started: boolean
   timedOut?: boolean
@@ -64,7 +64,7 @@ export class Supervisor implements ConnectionOwner {
   readonly #spec: OciSpec
   readonly #cgroup: Cgroup
   readonly #log: LogWriter | undefined
-  readonly #init: Supervised
+  readonly #init: Supervised<CreatedProcess>
   readonly #execs = new Map<string, Supervised>()
   readonly #controls = new Set<Connection>()
   readonly #attached = new Map<Connection, ProcessIo>()
@@ -264,9 +264,8 @@ export class Supervisor implements ConnectionOwner {
       throw new EngineError('conflict', `container ${this.#config.id} is not running`)
     const terminal = process.terminal === true
     const io = new ProcessIo({ loop: this.#loop, terminal, openStdin, stdinOnce: true })
-    const pipes = terminal ? undefined : io.openPipes(this.#options.nullDevice)
-    try {
-      const joined = joinContainer({
+    const started = startExec(
+      {
         id: this.#config.id,
         bundle: this.#options.directory,
         keyring: sessionKeyring(this.#config.id),
@@ -276,20 +275,14 @@ export class Supervisor implements ConnectionOwner {
         cgroup: this.#cgroup,
         supervised: true,
         warn: this.#warn,
-        ...(pipes === undefined ? {} : { streams: pipes }),
-      })
-      if (joined.master !== undefined) io.setTerminal(joined.master)
-      joined.start()
-      const exec: Supervised = { io, process: joined, started: true }
-      this.#execs.set(execId, exec)
-      if (timeout !== undefined) this.#loop.after(timeout, () => this.#timeOut(exec))
-      return { pid: joined.pid }
-    } catch (error) {
-      io.abandon()
-      throw error
-    } finally {
-      pipes?.release()
-    }
+      },
+      io,
+      this.#options.nullDevice,
+    )
+    const exec: Supervised = { io, process: started, started: true }
+    this.#execs.set(execId, exec)
+    if (timeout !== undefined) this.#loop.after(timeout, () => this.#timeOut(exec))
+    return { pid: started.pid }
   }
 
   /** Here, because an exec must not outlive its time when the daemon has gone. */

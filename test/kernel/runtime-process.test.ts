@@ -137,7 +137,7 @@ test('no limit, as -1 and as the largest number', { skip }, async () => {
 test('a limit the kernel refuses is named', { skip }, async () => {
   await assert.rejects(
     withProcess('true', { rlimits: [{ type: 'RLIMIT_CORE', soft: 5, hard: 1 }] }),
-    /process\.rlimits: cannot set RLIMIT_CORE to 5:1: prlimit .*EINVAL/,
+    /process\.rlimits: cannot set RLIMIT_CORE to 5:1: prlimit64 .*EINVAL/,
   )
 })
 

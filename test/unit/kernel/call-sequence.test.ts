@@ -1,7 +1,7 @@
 /** System calls in a row: the code against an assembler, which calls are made and what is told of them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { callSequence, type SystemCall } from '../../../engine/kernel/call-sequence.ffi.ts'
+import { CallSequence, makeCalls, type SystemCall, systemCall } from '../../../engine/kernel/call-sequence.ffi.ts'
 import { callSequenceListings } from '../../../engine/kernel/call-sequence.table.ts'
 import { testListings } from './assembler.ts'
 
@@ -11,47 +11,61 @@ const PR_SET_NAME = 15
 const PR_GET_NAME = 16
 const EINVAL = 22
 
-const failure = (errno: number): Error => new Error(`errno ${errno}`)
-const nameInto = (buffer: Buffer): SystemCall => ({ name: 'prctl', args: [PR_GET_NAME, buffer], failure })
-const setName = (name: string): SystemCall => ({
-  name: 'prctl',
-  args: [PR_SET_NAME, Buffer.from(`${name}\0`)],
-  failure,
-})
-const refused: SystemCall = { name: 'prctl', args: [-1, 0, 0, 0, 0] }
+const nameInto = (buffer: Buffer): SystemCall => systemCall('prctl', [PR_GET_NAME, buffer])
+const setName = (name: string): SystemCall => systemCall('prctl', [PR_SET_NAME, Buffer.from(`${name}\0`)])
+const refused = systemCall('prctl', [-1, 0, 0, 0, 0], { detail: 'of nothing' })
 const text = (buffer: Buffer): string => buffer.toString('latin1', 0, buffer.indexOf(0))
 
 /** The thread's name is a thing that calls can change and read, and nobody else cares for. */
 function keepingName(work: (before: string) => void): void {
   const before = Buffer.alloc(16)
-  callSequence([nameInto(before)])()
+  makeCalls([nameInto(before)])
   try {
     work(text(before))
   } finally {
-    callSequence([setName(text(before))])()
+    makeCalls([setName(text(before))])
   }
 }
 
-test('all are made in their order, one that may fail is passed over, the last one’s result is told', () => {
+test('all are made in their order, an error that may be is passed over, the last one’s result is told', () => {
   keepingName(() => {
     const [first, second] = [Buffer.alloc(16), Buffer.alloc(16)]
-    const run = callSequence([setName('one'), nameInto(first), refused, setName('two'), nameInto(second)])
-    assert.equal(run(), 0n)
+    const passedOver: SystemCall = { ...refused, tolerates: ['ENOENT', 'EINVAL'] }
+    const row = new CallSequence([setName('one'), nameInto(first), passedOver, setName('two'), nameInto(second)])
+    assert.equal(row.run(), 0n)
     assert.deepEqual([text(first), text(second)], ['one', 'two'])
     second.fill(0)
-    assert.equal(run(), 0n, 'as often as one likes')
+    assert.equal(row.run(), 0n, 'as often as one likes')
     assert.equal(text(second), 'two')
-    assert.equal(callSequence([setName('three'), refused])(), BigInt(-EINVAL))
+    assert.equal(makeCalls([setName('three'), passedOver]), BigInt(-EINVAL))
+    assert.equal(makeCalls([]), 0n)
   })
 })
 
-test('the first that had to succeed and did not ends the row', () => {
+test('any other error ends the row and is told', () => {
   keepingName((before) => {
     const found = Buffer.alloc(16)
-    const run = callSequence([nameInto(found), { ...refused, failure }, setName('never')])
-    assert.throws(run, { message: `errno ${EINVAL}` })
-    assert.equal(text(found), before)
-    callSequence([nameInto(found)])()
-    assert.equal(text(found), before)
+    for (const failing of [refused, { ...refused, tolerates: ['EPERM', 'ENOENT'] } as const]) {
+      const row = new CallSequence([nameInto(found), failing, setName('never')])
+      assert.throws(() => row.run(), { message: 'prctl of nothing: EINVAL' })
+      assert.equal(text(found), before)
+      makeCalls([nameInto(found)])
+      assert.equal(text(found), before)
+    }
   })
+})
+
+test('an error beyond those that a set can hold is never passed over', () => {
+  const missing = systemCall('umount2', [Buffer.from('a/'.repeat(3000)), 0], { tolerates: ['EPERM', 'ENOENT'] })
+  assert.throws(() => makeCalls([missing]), /ENAMETOOLONG/)
+})
+
+test('a call goes on with what the one before answered', () => {
+  const bytes = Buffer.alloc(16)
+  const path = Buffer.from('/proc/self/comm\0')
+  const read = makeCalls([
+    systemCall('openat', [-100, path, 0]),
+    systemCall('read', [-1, bytes, bytes.length], { continues: true }),
+  ])
+  assert.equal(Number(read), bytes.indexOf('\n') + 1)
 })

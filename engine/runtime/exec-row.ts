@@ -1,0 +1,168 @@
+/**
+ * One more process in a running container, the quick way: a process that shares its maker's memory makes a prepared row of
+ * system calls, from the container's namespaces to execve(2) (docs/decisions/0015). What the row cannot do, or fails at,
+ * is left to `joinContainer`, which knows to say why.
+ */
+import { EngineError } from '../base/errors.ts'
+import { CallSequence, type SystemCall } from '../kernel/call-sequence.ffi.ts'
+import {
+  close,
+  closeFromCall,
+  PollSet,
+  pipe,
+  placeCall,
+  pollEvents,
+  writeFileCalls,
+} from '../kernel/descriptors.ffi.ts'
+import { everyCapability, permittedCapabilities } from '../kernel/identity.ffi.ts'
+import { sessionKeyringCall } from '../kernel/keyring.ffi.ts'
+import { changeDirectoryCall } from '../kernel/mount.ffi.ts'
+import { namespaceCall } from '../kernel/namespaces.ffi.ts'
+import { fileTypes, giveCall, statusOf } from '../kernel/paths.ffi.ts'
+import { cloneRow, executeCalls, parentDeathCall, pidfdSendSignal, reap, sessionCall } from '../kernel/process.ffi.ts'
+import { seccompCall } from '../kernel/seccomp.ffi.ts'
+import { resetSignalsCalls } from '../kernel/signals.ffi.ts'
+import { signalNumbers } from '../kernel/signals.table.ts'
+import { ownsTree } from './borrowed-tree.ts'
+import { filterOf } from './compiled-filter.ts'
+import {
+  becomeUserCalls,
+  easyLimitCalls,
+  labelsOf,
+  oomScoreDiffers,
+  passwdOf,
+  raiseLimitCalls,
+  surrenderCalls,
+  warnOfUnknown,
+  withHome,
+} from './credentials.ts'
+import { childrenGoTo, type ExecRequest, hideFromContainer, type Target, targetOf } from './exec.ts'
+import { giveStreams } from './id-map.ts'
+import type { StandardStreams } from './request.ts'
+import { validateProcess } from './validate.ts'
+
+/** A request whose process gets pipes; with a terminal there is one to be opened inside. */
+export type RowRequest = ExecRequest & { streams: StandardStreams }
+
+/** Whether a row can do all that is asked for. */
+function fitsRow({ process, preserved, spec }: RowRequest, { kinds }: Target): boolean {
+  const special = [process.scheduler, process.ioPriority, process.execCPUAffinity, spec.linux?.personality]
+  return (
+    process.terminal !== true &&
+    preserved === undefined &&
+    special.every((field) => field === undefined) &&
+    spec.linux?.memoryPolicy === undefined &&
+    filterOf(spec)?.notify !== true &&
+    ownsTree(spec) &&
+    // Who shares its memory may not change its time; setns(2).
+    !kinds.includes('time')
+  )
+}
+
+/** Milliseconds. The container's own processes could stop the new one before it is the program. */
+const patience = 10_000
+
+/**
+ * As `joinContainer` and `start` in one: returns when the program has been executed. Undefined, and nothing is left, when that
+ * did not come to pass.
+ *
+ * Precondition: the caller is root, and keeps nothing in descriptors 0 to 3 that the process should have.
+ */
+export function executeInContainer(request: RowRequest): { pid: number; pidfd: number } | undefined {
+  validateProcess(request.process)
+  using target = targetOf(request.pid)
+  if (!fitsRow(request, target)) return undefined
+  giveStreams(request.streams, request.spec, request.process)
+  using cleanup = new DisposableStack()
+  const done = pipe()
+  cleanup.adopt(done.readEnd, close)
+  const row = new CallSequence(callsOf(request, target, done.writeEnd))
+  // Not before it is the program: its memory is the caller's, and so is the mark that closes it to others.
+  cleanup.use(hideFromContainer())
+  const child = cloneInto(target, row, done.writeEnd)
+  const ended = awaitEnd(done.readEnd)
+  if (!ended) pidfdSendSignal(child.pidfd, signalNumbers.SIGKILL)
+  if (ended && row.failure() === undefined) {
+    warnOfUnknown(request.process, request.warn)
+    return child
+  }
+  reap({ pid: child.pid, block: true })
+  close(child.pidfd)
+  if (!ended) throw new EngineError('internal', `the process did not get to its program within ${patience} ms`)
+  return undefined
+}
+
+function cloneInto(target: Target, row: CallSequence, done: number): { pid: number; pidfd: number } {
+  try {
+    using _place = childrenGoTo(target)
+    return cloneRow({ flags: 0n }, row)
+  } finally {
+    close(done)
+  }
+}
+
+function awaitEnd(fd: number): boolean {
+  const polls = new PollSet()
+  const deadline = performance.now() + patience
+  for (;;) {
+    polls.clear()
+    const slot = polls.add(fd, pollEvents.POLLIN)
+    polls.wait(Math.max(0, Math.ceil(deadline - performance.now())))
+    if (polls.events(slot) !== 0) return true
+    if (performance.now() >= deadline) return false
+  }
+}
+
+/** Each needs a power or a view that a later one gives up: the order is that of exec.ts and process-steps.ts. */
+function callsOf(request: RowRequest, { pidfd, kinds }: Target, done: number): SystemCall[] {
+  const { process, spec, streams, cgroup, keyring, supervised } = request
+  const inside = kinds.filter((type) => type !== 'pid')
+  // All of them, in a user namespace that one enters from outside; user_namespaces(7).
+  const available = kinds.includes('user') ? everyCapability() : permittedCapabilities()
+  const filter = filterOf(spec)
+  const { beforeFilter, behindFilter } = surrenderCalls(process, available)
+  return [
+    ...cgroup.doors.flatMap((path) => writeFileCalls(path, '0')),
+    ...raiseLimitCalls(process, 0),
+    ...(oomScoreDiffers(process) ? writeFileCalls('/proc/self/oom_score_adj', `${process.oomScoreAdj}`) : []),
+    ...labelsOf(process).flatMap(({ attribute, value }) => writeFileCalls(`/proc/self/attr/${attribute}`, value)),
+    ...(inside.length === 0 ? [] : [namespaceCall(pidfd, inside)]),
+    sessionCall,
+    ...(keyring === undefined ? [] : [sessionKeyringCall(keyring)]),
+    ...easyLimitCalls(process),
+    ...descriptorCalls(streams, done, process.user.uid),
+    ...becomeUserCalls(process, available),
+    ...(supervised ? [parentDeathCall(signalNumbers.SIGKILL)] : []),
+    // No descriptor is left through which it could lead outside.
+    changeDirectoryCall(process.cwd),
+    ...resetSignalsCalls(),
+    ...beforeFilter,
+    ...(filter === undefined ? [] : [seccompCall(filter)]),
+    ...behindFilter,
+    ...programCalls(request),
+  ]
+}
+
+/** 0 to 2 are the streams, 3 tells the maker of execve(2), and that is all. */
+function descriptorCalls({ stdin, stdout, stderr }: StandardStreams, done: number, uid: number): SystemCall[] {
+  const streams = [stdin, stdout, stderr]
+  return [
+    ...streams.map((from, to) => placeCall(from, to)),
+    placeCall(done, 3, true),
+    closeFromCall(4),
+    // The null device is everybody's.
+    ...streams.flatMap((fd, to) =>
+      (statusOf(fd).mode & fileTypes.S_IFMT) === fileTypes.S_IFIFO ? [giveCall(to, uid)] : [],
+    ),
+  ]
+}
+
+/** Along PATH the kernel itself looks, as the user: execvp(3). */
+function programCalls({ pid, process }: RowRequest): SystemCall[] {
+  const environment = withHome(process.env ?? [], process.user.uid, () => passwdOf(pid))
+  const [name = ''] = process.args
+  const path = environment.find((entry) => entry.startsWith('PATH='))?.slice(5) ?? ''
+  const directories = path.split(':').map((directory) => (directory === '' ? '.' : directory))
+  const paths = name.includes('/') ? [name] : directories.map((directory) => `${directory}/${name}`)
+  return executeCalls(paths, process.args, environment)
+}
