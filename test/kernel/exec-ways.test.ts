@@ -37,7 +37,8 @@ async function withContainer(
   const { process: first } = JSON.parse(readFileSync(`${bundle.directory}/config.json`, 'utf8')) as OciSpec
   let count = 0
   const exec = async (given: Partial<OciProcess>): Promise<Found> => {
-    const execId = `exec${(count += 1)}`
+    count += 1
+    const execId = `exec${count}`
     const request = { execId, openStdin: false, process: { ...first!, args: script(look), ...given } }
     const { pid, stream } = await shim.execAttached(request, { stdin: false, stdout: true, stderr: true })
     const output = unframe(await collect(stream))
