@@ -3,6 +3,7 @@
  * system calls, from the container's namespaces to execve(2) (docs/decisions/0015). What the row cannot do, or fails at,
  * is left to `joinContainer`, which knows to say why.
  */
+import { closeSync, constants, openSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import { CallSequence, type SystemCall } from '../kernel/call-sequence.ffi.ts'
 import {
@@ -16,10 +17,19 @@ import {
 } from '../kernel/descriptors.ffi.ts'
 import { everyCapability, permittedCapabilities } from '../kernel/identity.ffi.ts'
 import { sessionKeyringCall } from '../kernel/keyring.ffi.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import { changeDirectoryCall } from '../kernel/mount.ffi.ts'
 import { namespaceCall } from '../kernel/namespaces.ffi.ts'
 import { fileTypes, giveCall, statusOf } from '../kernel/paths.ffi.ts'
-import { cloneRow, executeCalls, parentDeathCall, pidfdSendSignal, reap, sessionCall } from '../kernel/process.ffi.ts'
+import {
+  cloneFlags,
+  cloneRow,
+  executeCalls,
+  parentDeathCall,
+  pidfdSendSignal,
+  reap,
+  sessionCall,
+} from '../kernel/process.ffi.ts'
 import { seccompCall } from '../kernel/seccomp.ffi.ts'
 import { resetSignalsCalls } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
@@ -79,7 +89,8 @@ export function executeInContainer(request: RowRequest): { pid: number; pidfd: n
   const row = new CallSequence(callsOf(request, target, done.writeEnd))
   // Not before it is the program: its memory is the caller's, and so is the mark that closes it to others.
   cleanup.use(hideFromContainer())
-  const child = cloneInto(target, row, done.writeEnd)
+  const child = begin(request, target, row, done.writeEnd)
+  if (child === undefined) return undefined
   const ended = awaitEnd(done.readEnd)
   if (!ended) pidfdSendSignal(child.pidfd, signalNumbers.SIGKILL)
   if (ended && row.failure() === undefined) {
@@ -92,12 +103,23 @@ export function executeInContainer(request: RowRequest): { pid: number; pidfd: n
   return undefined
 }
 
-function cloneInto(target: Target, row: CallSequence, done: number): { pid: number; pidfd: number } {
+/** Undefined where the group takes nobody: a container that runs containers has handed its controllers down. */
+function begin(
+  { cgroup: { birthplace } }: RowRequest,
+  target: Target,
+  row: CallSequence,
+  done: number,
+): { pid: number; pidfd: number } | undefined {
+  using cleanup = new DisposableStack()
+  cleanup.defer(() => close(done))
+  cleanup.use(childrenGoTo(target))
   try {
-    using _place = childrenGoTo(target)
-    return cloneRow({ flags: 0n }, row)
-  } finally {
-    close(done)
+    if (birthplace === undefined) return cloneRow({ flags: 0n }, row)
+    const cgroup = cleanup.adopt(openSync(birthplace, constants.O_DIRECTORY), closeSync)
+    return cloneRow({ flags: cloneFlags.CLONE_INTO_CGROUP, cgroup }, row)
+  } catch (error) {
+    if (!isErrno(error, 'EBUSY', 'ENOTSUP', 'EOPNOTSUPP')) throw error
+    return undefined
   }
 }
 
