@@ -29,6 +29,8 @@ const programs = {
   'qemu-aarch64-static': 'qemu-user-static',
   python3: 'python3',
   sudo: 'sudo',
+  xz: 'xz-utils',
+  bzip2: 'bzip2',
 }
 
 const suites = ['unit', 'kernel', 'conformance', 'engine', 'clients', 'extension']

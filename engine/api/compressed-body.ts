@@ -1,17 +1,40 @@
 /** Archives that clients send, plain or compressed; told apart by their first bytes, as Docker does. */
-import { PassThrough, pipeline, type Readable, type Transform } from 'node:stream'
+import { PassThrough, pipeline, Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
-import { invalid } from './errors.ts'
 
-type Format = { name: string; magic: Buffer; open: (() => Transform) | undefined }
+type Format = { magic: Buffer; open: (body: Readable) => Readable }
 
+// The reader of the result sees a failure: pipeline destroys it with the error.
 const formats: readonly Format[] = [
-  { name: 'gzip', magic: Buffer.from([0x1f, 0x8b]), open: () => createGunzip() },
-  { name: 'zstd', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), open: () => createZstdDecompress() },
-  { name: 'bzip2', magic: Buffer.from('BZh'), open: undefined },
-  { name: 'xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]), open: undefined },
+  { magic: Buffer.from([0x1f, 0x8b]), open: (body) => pipeline(body, createGunzip(), () => {}) },
+  { magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), open: (body) => pipeline(body, createZstdDecompress(), () => {}) },
+  {
+    magic: Buffer.from('BZh'),
+    open: (body) => inPieces(body, async (source) => (await import('../images/bunzip2.ts')).bunzip2(source)),
+  },
+  {
+    magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]),
+    open: (body) => inPieces(body, async (source) => (await import('../images/unxz.ts')).unxz(source)),
+  },
 ]
 const longestMagic = 6
+
+/** As fast as it is read, and no faster: what is packed may be of any size. */
+const inPieces = (
+  body: Readable,
+  open: (source: AsyncIterator<Buffer>) => Promise<AsyncGenerator<Buffer>>,
+): Readable => {
+  async function* pieces(): AsyncGenerator<Buffer> {
+    const source: AsyncIterator<Buffer> = body.iterator()
+    try {
+      yield* await open(source)
+    } finally {
+      // The rest is nobody's, and must not keep its sender waiting.
+      await source.return?.()
+    }
+  }
+  return Readable.from(pieces(), { objectMode: false })
+}
 
 /** The first bytes of a stream, put back again. Fewer where it ends before. */
 async function peek(stream: Readable, size: number): Promise<Buffer> {
@@ -46,15 +69,12 @@ const more = (stream: Readable): Promise<boolean> =>
     for (const [name, listener] of listeners) stream.on(name, listener)
   })
 
-/** The plain archive of a body. invalid for a compression that Node cannot read. */
+/** The plain archive of a body. */
 export async function decompressed(body: Readable): Promise<Readable> {
   const head = await peek(body, longestMagic)
+  const source = body.readableEnded ? emptied(head) : body
   const format = formats.find(({ magic }) => head.subarray(0, magic.length).equals(magic))
-  if (format === undefined) return body.readableEnded ? emptied(head) : body
-  if (format.open === undefined)
-    throw invalid(`archives compressed with ${format.name} cannot be read: use gzip or zstd`)
-  // The reader of the result sees the failure: pipeline destroys it with the error.
-  return pipeline(body, format.open(), () => {})
+  return format === undefined ? source : format.open(source)
 }
 
 /** What was read of a body that has ended already. */

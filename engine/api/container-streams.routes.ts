@@ -4,6 +4,7 @@ import * as z from 'zod'
 import type { PathStat } from '../lifecycle/containers.ts'
 import { bytes, empty, hijack } from './answer.ts'
 import { atLeast } from './api-version.ts'
+import { archiveAnswer } from './compressed-answer.ts'
 import { decompressed } from './compressed-body.ts'
 import { detachKeys } from './detach-key-text.ts'
 import type { Engine } from './engine.ts'
@@ -98,9 +99,9 @@ const readArchive = route({
   path: '/containers/{id}/archive',
   params: byId,
   query: z.object({ path: archivePath }),
-  handle: async (engine, { params, query }) => {
+  handle: async (engine, { params, query, request }) => {
     const { stat, archive } = await engine.containers.readArchive(params.id, query.path)
-    return bytes(archive, 'application/x-tar', statHeader(stat))
+    return archiveAnswer(archive, String(request.headers['accept-encoding'] ?? ''), statHeader(stat))
   },
 })
 

@@ -51,11 +51,14 @@ function pull(engine: Engine, query: z.output<typeof createQuery>, request: ApiR
 }
 
 function importArchive(engine: Engine, query: z.output<typeof createQuery>, request: ApiRequest): Answer {
-  if (query.fromSrc !== '-') throw invalid('importing from an address is not offered: send the archive as the body')
   return progress(async (write, signal) => {
-    const image = await engine.images.import(await decompressed(request.stream), {
+    const archive =
+      query.fromSrc === '-'
+        ? request.stream
+        : await engine.images.fetchArchive(query.fromSrc, { progress: reporter(write), signal })
+    const image = await engine.images.import(await decompressed(archive), {
       ...(query.repo === '' ? {} : { reference: joinReference(query.repo, query.tag) }),
-      ...(query.message === '' ? {} : { message: query.message }),
+      message: query.message || `Imported from ${query.fromSrc}`,
       ...(query.platform === '' ? {} : { platform: query.platform }),
       changes: query.changes,
       signal,

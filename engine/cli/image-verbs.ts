@@ -91,11 +91,12 @@ async function importImage(
   reference: string | undefined,
   flags: { change: string[]; message?: string; platform?: string },
 ): Promise<void> {
-  const stream = file === '-' ? process.stdin : createReadStream(file)
+  const remote = /^https?:\/\//.test(file)
+  const stream = file === '-' ? process.stdin : createReadStream(remote ? '/dev/null' : file)
   const { repository, tag } =
     reference === undefined ? { repository: undefined, tag: undefined } : splitReference(reference)
   const query = {
-    fromSrc: '-',
+    fromSrc: remote ? file : '-',
     repo: repository,
     tag,
     changes: flags.change,

@@ -1,4 +1,5 @@
 /** The images of one engine: composition of this folder, the contract `Images` on top. */
+import type { Readable } from 'node:stream'
 import type { Database } from '../base/database.ts'
 import { isNoSpace } from '../base/no-space.ts'
 import type { Snapshotter } from '../snapshots/snapshotter.ts'
@@ -18,6 +19,7 @@ import type {
   ImportOptions,
   LayerUse,
   LocalManifest,
+  OnProgress,
   PruneImages,
   PullOptions,
   RegistryAuth,
@@ -26,6 +28,7 @@ import type {
 } from './image.ts'
 import { ImageRecords } from './image-records.ts'
 import { importImage } from './import.ts'
+import { fetchArchive } from './import-address.ts'
 import { layerUse } from './layer-use.ts'
 import { Leases } from './leases.ts'
 import { type LoadOptions, loadImages } from './load.ts'
@@ -147,6 +150,10 @@ export class ImageStore implements Images, AsyncDisposable {
 
   async save(references: string[]): Promise<NodeJS.ReadableStream> {
     return await saveImages(this.depot, references)
+  }
+
+  async fetchArchive(address: string, options: { progress: OnProgress; signal: AbortSignal }): Promise<Readable> {
+    return await fetchArchive(this.#session, address, options)
   }
 
   async import(archive: NodeJS.ReadableStream, options: ImportOptions): Promise<Image> {

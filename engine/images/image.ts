@@ -1,4 +1,5 @@
 /** Images as the layers above see them: OCI image-spec configuration, references, progress. */
+import type { Readable } from 'node:stream'
 import type { OverlayMount } from '../snapshots/snapshotter.ts'
 
 /** image-spec config.md, `config`; field names are the file format's. */
@@ -124,6 +125,8 @@ export type Images = {
     options: { quiet: boolean; platform?: string; progress: OnProgress; signal?: AbortSignal },
   ): Promise<string[]>
   save(references: string[]): Promise<NodeJS.ReadableStream>
+  /** The bytes at an http address, for `import`. */
+  fetchArchive(address: string, options: { progress: OnProgress; signal: AbortSignal }): Promise<Readable>
   import(archive: NodeJS.ReadableStream, options: ImportOptions): Promise<Image>
   /** A new image from a container's snapshot: one more layer with what was written. */
   commit(options: CommitOptions): Promise<Image>

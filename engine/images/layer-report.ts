@@ -10,7 +10,7 @@ export class LayerReport {
   #status = ''
   #next = 0
 
-  /** @param id twelve hex digits: what clients overwrite the line by */
+  /** @param id twelve hex digits: what clients overwrite the line by; empty where there is but one line */
   constructor(id: string, onProgress: OnProgress | undefined) {
     this.#id = id
     this.#onProgress = onProgress
@@ -28,6 +28,6 @@ export class LayerReport {
     if (status === this.#status && now < this.#next && current < total) return
     this.#status = status
     this.#next = now + interval
-    this.#onProgress?.({ status, progressDetail: { current, total }, id: this.#id })
+    this.#onProgress?.({ status, progressDetail: { current, total }, ...(this.#id === '' ? {} : { id: this.#id }) })
   }
 }

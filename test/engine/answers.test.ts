@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
+import { gunzipSync, inflateRawSync } from 'node:zlib'
 import { pack } from 'tar-stream'
 import { imageOf, layerOf, noRegistry, putImage, type Registry, startRegistry } from '../registry.ts'
 import { described } from '../shapes/answers.ts'
@@ -102,7 +103,16 @@ describe('answers', { skip: noEngine || noRegistry }, () => {
     const seen = await ask<{ headers: Record<string, string> }>('HEAD', '/containers/one/archive?path=/srv')
     const header = Buffer.from(seen.headers['x-docker-container-path-stat'] ?? '', 'base64').toString()
     assert.equal(pathStat.parse(JSON.parse(header)).mode >= 2 ** 31, true)
-    await ask('GET', '/containers/one/archive?path=/srv/new')
+    const plain = await ask<{ body: Buffer }>('GET', '/containers/one/archive?path=/srv/new')
+    for (const [coding, unpack] of [
+      ['gzip', gunzipSync],
+      ['deflate', inflateRawSync],
+    ] as const) {
+      const headers = { 'Accept-Encoding': coding }
+      const packed = await engine.call('GET', '/containers/one/archive?path=/srv/new', { headers })
+      assert.equal(packed.headers['content-encoding'], coding)
+      assert.ok(unpack(packed.body).equals(plain.body))
+    }
     await ask('PUT', '/containers/one/archive?path=/srv', await tarOf({ put: 'x' }))
     for (const verb of ['pause', 'unpause']) await ask('POST', `/containers/one/${verb}`)
     await ask('POST', '/containers/one/update', { Memory: 67108864, RestartPolicy: { Name: 'on-failure' } })

@@ -1,6 +1,7 @@
 /** Images, networks and volumes over the wire, and what Drydock shows beyond Docker's API. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -17,6 +18,16 @@ async function archive(files: Record<string, string>): Promise<Buffer> {
   return rest(Readable.from(tar))
 }
 
+const isMissing = (program: string): string | false =>
+  ['bzip2', 'xz'].includes(program) && spawnSync(program, ['--version'], { input: '' }).error !== undefined
+    ? `needs ${program}`
+    : false
+
+const packedBy =
+  (program: string) =>
+  (input: Buffer): Buffer =>
+    spawnSync(program, ['-c'], { input, maxBuffer: 2 ** 28 }).stdout
+
 describe('the store', { skip: noEngine }, () => {
   let engine: TestEngine
   before(async () => {
@@ -29,8 +40,10 @@ describe('the store', { skip: noEngine }, () => {
   for (const [form, make] of [
     ['plain', (bytes: Buffer) => bytes],
     ['gzip', gzipSync],
+    ['bzip2', packedBy('bzip2')],
+    ['xz', packedBy('xz')],
   ] as const)
-    test(`an archive is imported, ${form}, saved, removed and loaded`, async () => {
+    test(`an archive is imported, ${form}, saved, removed and loaded`, { skip: isMissing(form) }, async () => {
       const body = make(await archive({ greeting: `hello ${form}` }))
       const name = `from-archive-${form}`
       const imported = await engine.call('POST', `/images/create?fromSrc=-&repo=${name}&tag=1&changes=LABEL+a%3Db`, {
@@ -48,7 +61,7 @@ describe('the store', { skip: noEngine }, () => {
       const removed = (await engine.call('DELETE', `/images/${name}:1`)).json<object[]>()
       assert.deepEqual(removed[0], { Untagged: `${name}:1` })
       assert.equal((await engine.call('GET', `/images/${name}:1/json`)).status, 404)
-      const loaded = await engine.call('POST', '/images/load?quiet=1', { raw: saved.body })
+      const loaded = await engine.call('POST', '/images/load?quiet=1', { raw: make(saved.body) })
       assert.match(loaded.text, new RegExp(`Loaded image: ${name}:1`))
       const again = (await engine.call('GET', `/images/${name}:1/json`)).json<{ Id: string }>()
       assert.equal(again.Id, inspected.Id)
@@ -63,9 +76,57 @@ describe('the store', { skip: noEngine }, () => {
     })
     assert.equal(squeezed.status, 400)
     assert.match(squeezed.text, /bzip2/)
-    const address = await engine.call('POST', '/images/create?fromSrc=http%3A%2F%2Fx%2Fy&repo=x')
-    assert.equal(address.status, 400)
     assert.equal((await engine.call('POST', '/images/create')).status, 400)
+  })
+
+  test('an archive is imported from an address, with progress; what the server says else is told', async () => {
+    const body = gzipSync(await archive({ greeting: 'from afar' }))
+    const server = createServer((request, response) => {
+      if (request.url === '/moved') response.writeHead(302, { location: '/root.tar.gz' }).end()
+      else if (request.url === '/root.tar.gz') response.end(body)
+      else if (request.url === '/short')
+        response.writeHead(200, { 'content-length': body.length }).write(body.subarray(0, 50), () => response.destroy())
+      else response.writeHead(404).end('no\x1b[1m such file')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = `http://127.0.0.1:${(server.address() as { port: number }).port}`
+    const from = (source: string) =>
+      engine.call('POST', `/images/create?fromSrc=${encodeURIComponent(source)}&repo=afar&tag=1&message=`)
+    try {
+      const { status, text } = await from(`${address}/moved`)
+      assert.equal(status, 200)
+      const lines = text
+        .trim()
+        .split('\r\n')
+        .map((line) => JSON.parse(line))
+      assert.deepEqual(lines[0], { status: `Downloading from ${address}/moved` })
+      assert.deepEqual(lines.at(-2), {
+        status: 'Importing',
+        progressDetail: { current: body.length, total: body.length },
+      })
+      const image = (await engine.call('GET', '/images/afar:1/json')).json<{ Id: string; Comment: string }>()
+      assert.deepEqual([lines.at(-1), image.Comment], [{ status: image.Id }, `Imported from ${address}/moved`])
+      await engine.call('DELETE', '/images/afar:1')
+      const failed = async (source: string): Promise<string> => {
+        const answer = await from(source)
+        const last = JSON.parse(answer.text.trim().split('\r\n').at(-1) ?? '')
+        return `${answer.status} ${last.errorDetail?.message ?? last.message}`
+      }
+      assert.equal(
+        await failed(`${address}/none`),
+        `404 failed to GET ${address}/none with status 404: no [1m such file`,
+      )
+      assert.match(await failed(`${address}/short`), /^200 .*(unexpected EOF|aborted|terminated|closed)/)
+      assert.match(
+        await failed('http://127.0.0.1:1/x'),
+        /^503 Get "http:\/\/127.0.0.1:1\/x": dial tcp .*connection refused/,
+      )
+      assert.match(await failed('file:///etc/passwd'), /^400 cannot import from "file:\/\/\/etc\/passwd"/)
+      assert.equal((await engine.call('GET', '/images/afar:1/json')).status, 404)
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 
   test('a client that goes amid an upload leaves no image', async () => {
