@@ -31,6 +31,7 @@ const programs = {
   sudo: 'sudo',
   xz: 'xz-utils',
   bzip2: 'bzip2',
+  newuidmap: 'uidmap',
 }
 
 const suites = ['unit', 'kernel', 'conformance', 'engine', 'clients', 'extension']

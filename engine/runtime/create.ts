@@ -2,9 +2,12 @@
  * The parent half of a container's creation. After `createContainer` its process waits, fully set up, before execve;
  * `start` lets it go. Synchronous: for the shim and the runtime's command line, both single-threaded.
  */
+
+import { EngineError } from '../base/errors.ts'
 import { delegateGroup } from '../cgroup/delegate.ts'
 import { containerDeviceRules } from '../cgroup/device-rules.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import { namespacePath, openNamespace } from '../kernel/namespaces.ffi.ts'
 import { borrowDescriptor, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
 import { hostId } from '../spec/id-maps.ts'
@@ -58,8 +61,7 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   cleanup.defer(() => {
     if (!succeeded) releaseRoot(request)
   })
-  const resources = spec.linux?.resources ?? {}
-  cgroup.apply({ ...resources, devices: containerDeviceRules(resources.devices) })
+  applyResources(request)
   const owner = groupOwner(spec)
   if (owner !== undefined && cgroup.version === 2) delegateGroup(cgroup.directories.unified!, owner)
   const prepared = cleanup.use(prepareMounts(request))
@@ -76,6 +78,22 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   } catch (error) {
     abandon(process)
     throw error
+  }
+}
+
+/** An ordinary user's container cannot make device nodes anyway, and opens what its user may. */
+function applyResources({ cgroup, spec, unprivileged }: CreateRequest): void {
+  const { devices: asked, ...limits } = spec.linux?.resources ?? {}
+  const devices = containerDeviceRules(asked)
+  if (unprivileged !== true) {
+    cgroup.apply({ ...limits, devices })
+    return
+  }
+  cgroup.apply(limits)
+  try {
+    cgroup.apply({ devices })
+  } catch (error) {
+    if (!(error instanceof EngineError && isErrno(error.cause, 'EPERM', 'EACCES'))) throw error
   }
 }
 

@@ -31,6 +31,8 @@ export type CreateRequest = {
   sources?: ReadonlyMap<number, number>
   /** For a bind of what the container's own mounts show: maps the owners of a copy as spec.mounts[index] has it. */
   mapOwners?: (index: number, copy: number) => void
+  /** The caller may be refused what is only the machine's root's to set, and does without: device rules. */
+  unprivileged?: boolean
   /** By whoever stays: the process is killed when the caller ends. */
   supervised: boolean
   /** A listening socket (blocking), at which the process waits for `start` once its maker lets it wait. */

@@ -25,11 +25,11 @@ export const findProgram = (name: string): string | undefined =>
   searchPath.map((directory) => join(directory, name)).find((path) => existsSync(path))
 
 /** Our own, built from the sources as it is shipped, with the launcher that an installed one has. */
-export async function buildOwnRuntime(directory: string): Promise<string> {
+export async function buildOwnRuntime(directory: string, node = process.execPath): Promise<string> {
   await buildRuntime(esbuild, directory)
   symlinkSync(resolve(import.meta.dirname, '../../node_modules'), join(directory, 'node_modules'))
   const first = [...forkingNode, join(directory, 'runtime.cjs')]
-  const program = launcherProgram(process.arch, { program: process.execPath, first })
+  const program = launcherProgram(process.arch, { program: node, first })
   const path = join(directory, 'drydock-runtime')
   writeFileSync(path, program!, { mode: 0o755 })
   return path
@@ -44,24 +44,25 @@ export class RuntimeBed implements Disposable {
 
   readonly #mounts = new DisposableStack()
 
-  constructor(program: string) {
+  /** @param wrap makes the program that is called for it; the root of the bundle is there by then */
+  constructor(program: string, wrap: (program: string, bed: RuntimeBed) => string = withoutUnified) {
     this.directory = mkdtempSync(join(tmpdir(), 'drydock-runtime-'))
-    this.program = basename(program) === 'crun' ? withoutUnified(program, join(this.directory, 'crun')) : program
     this.#group = `/drydock-conformance-${process.pid}`
-    this.#makeBundle()
+    this.#makeRoot()
+    this.program = wrap(program, this)
+    this.run(['spec', '--bundle', this.bundle])
   }
 
   get bundle(): string {
     return join(this.directory, 'bundle')
   }
 
-  #makeBundle(): void {
+  #makeRoot(): void {
     const rootfs = join(this.bundle, 'rootfs')
     for (const name of ['etc', 'usr', 'proc', 'sys', 'dev', 'tmp', 'root'])
       mkdirSync(join(rootfs, name), { recursive: true })
     for (const name of ['bin', 'lib', 'lib64', 'sbin']) symlinkSync(`usr/${name}`, join(rootfs, name))
     for (const name of ['passwd', 'group', 'ld.so.cache']) copyFileSync(`/etc/${name}`, join(rootfs, 'etc', name))
-    this.run(['spec', '--bundle', this.bundle])
   }
 
   /** Everybody may pass, and write in the root. */
@@ -149,13 +150,20 @@ export class RuntimeBed implements Disposable {
   }
 }
 
-/** It wants no hierarchy of version 2 beside those of version 1; that is hidden from it only. */
-function withoutUnified(program: string, script: string): string {
-  const unified = '/sys/fs/cgroup/unified'
-  if (!existsSync(`${unified}/cgroup.procs`)) return program
-  const hide = `umount -l ${unified} && exec "$0" "$@"`
-  writeFileSync(script, `#!/bin/sh\nexec unshare --mount sh -c '${hide}' ${program} "$@"\n`, { mode: 0o755 })
-  return script
+/** crun wants no hierarchy of version 2 beside those of version 1; that is hidden from it only. */
+export function withoutUnified(program: string, { directory }: RuntimeBed): string {
+  if (basename(program) !== 'crun' || !existsSync(`${unified}/cgroup.procs`)) return program
+  return shellProgram(
+    join(directory, 'crun'),
+    `exec unshare --mount sh -c 'umount -l ${unified} && exec "$0" "$@"' ${program} "$@"`,
+  )
+}
+
+export const unified = '/sys/fs/cgroup/unified'
+
+export function shellProgram(path: string, text: string): string {
+  writeFileSync(path, `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+  return path
 }
 
 const controllers = (): string[] =>

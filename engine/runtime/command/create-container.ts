@@ -168,6 +168,7 @@ function makeProcess(creation: Creation, start: ProcessStart, gate: number | und
     supervised: false,
     warn: (sentence) => log.warn(sentence),
     preserved: options.preserved,
+    unprivileged: containers.settings.rootless,
     ...(start.streams === undefined ? {} : { streams: start.streams }),
     ...(gate === undefined ? {} : { gate }),
     ...(flags.is('no-new-keyring') ? {} : { keyring: `_ses.${id}` }),
