@@ -4,17 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import {
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -240,11 +230,7 @@ class GivenGroup implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const directory of this.#directories.map(dirname)) {
-      for (const entry of readdirSync(directory, { withFileTypes: true }))
-        if (entry.isDirectory()) rmdirSync(join(directory, entry.name))
-      rmdirSync(directory)
-    }
+    detectCgroups().group(this.path).remove()
   }
 }
 

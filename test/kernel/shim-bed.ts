@@ -48,7 +48,8 @@ export class ShimBed {
     await this.supervisors.close()
     const host = detectCgroups()
     for (const path of this.#groups) host.group(path).remove()
-    for (const directory of new Set(Object.values(host.group('/drydock-test').directories))) {
+    const { directories, birthplace } = host.group('/drydock-test')
+    for (const directory of new Set([...Object.values(directories), birthplace ?? []].flat())) {
       try {
         rmdirSync(directory)
       } catch {
