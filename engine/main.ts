@@ -112,6 +112,7 @@ async function compose(options: DaemonOptions, stack: AsyncDisposableStack): Pro
   await refreshHostImage(images.depot, { machine: '/', store: root })
   for (const problem of await networks.recover(await containers.liveContainers())) report(problem)
   await containers.recover()
+  await images.removeOldHosts()
   return {
     ...layers,
     containers,

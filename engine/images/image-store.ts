@@ -39,7 +39,7 @@ import { familiar, parseReference, parseTag } from './reference.ts'
 import { RegistrySession } from './registry-client.ts'
 import { endpointsOf, type RegistryConfig, registryDefaults } from './registry-config.ts'
 import { remoteImage } from './remote-image.ts'
-import { pruneImages, type RemovalContext, removeImage } from './remove.ts'
+import { pruneImages, type RemovalContext, removeImage, removeOldHosts } from './remove.ts'
 import { saveImages } from './save.ts'
 import { type SearchOptions, searchIndex } from './search.ts'
 import { Transfers, type UnpackLimits } from './transfers.ts'
@@ -142,6 +142,11 @@ export class ImageStore implements Images, AsyncDisposable {
 
   async prune(options: PruneImages): Promise<{ deleted: DeletedImage[]; bytes: number }> {
     return await pruneImages(this.#removal, options)
+  }
+
+  /** After the machine's own image was refreshed: those that it replaced, and that nobody uses, go. */
+  async removeOldHosts(): Promise<void> {
+    await removeOldHosts(this.#removal)
   }
 
   async load(archive: NodeJS.ReadableStream, options: LoadOptions): Promise<string[]> {

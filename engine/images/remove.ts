@@ -151,6 +151,16 @@ export async function pruneImages(
   return { deleted, bytes }
 }
 
+/** What the image `host` was before the machine changed, as far as no container stands on it; for the start of the engine. */
+export async function removeOldHosts(context: RemovalContext): Promise<void> {
+  const { records } = context.depot
+  const old = records.list().filter((image) => image.host && records.references(image.id).length === 0)
+  const going = old.filter((image) => context.usedBy(image.id).length === 0)
+  for (const image of going)
+    for (const record of records.atomically(() => deleteImage(context, image))) tell(context.depot, image, record)
+  if (going.length > 0) await context.collector.collect()
+}
+
 /** Bytes of the layers that only the given images have. */
 function ownBytes({ depot }: RemovalContext, images: readonly Image[]): number {
   const chainsOf = (image: Image): Digest[] => chainIds(image.config.rootfs.diff_ids as Digest[])

@@ -51,8 +51,17 @@ export function containerProcess(container: Container, user: OciUser, variables:
   return spec.process as OciProcess
 }
 
-/** Wire fact 32: the container's environment, overlaid by the exec's own; `privileged` raises capabilities only. */
-export function execProcess(container: Container, exec: CreateExec, user: OciUser): OciProcess {
+/**
+ * Wire fact 32: the container's environment, overlaid by the exec's own; `privileged` raises capabilities only.
+ *
+ * @param variables of linked containers, as they are now
+ */
+export function execProcess(
+  container: Container,
+  exec: CreateExec,
+  user: OciUser,
+  variables: readonly string[] = [],
+): OciProcess {
   const base = containerProcess(container, user)
   const raised = build(
     { ociVersion: '', root: { path: '' }, process: base },
@@ -65,7 +74,7 @@ export function execProcess(container: Container, exec: CreateExec, user: OciUse
     env: environment({
       hostname: hostnameOf(container),
       terminal: exec.tty,
-      variables: [...(container.config.Env ?? []), ...exec.env],
+      variables: [...variables, ...(container.config.Env ?? []), ...exec.env],
     }),
     cwd: exec.workingDir === '' ? base.cwd : posix.resolve('/', exec.workingDir),
     ...(exec.tty ? { terminal: true } : {}),

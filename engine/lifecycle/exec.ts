@@ -9,6 +9,7 @@ import { execProcess } from './container-process.ts'
 import type { CreateExec, Exec, StartExec } from './containers.ts'
 import { defaultDetachKeys, detachable, parseDetachKeys } from './detach-keys.ts'
 import { announce, type Engine } from './engine.ts'
+import { linkVariables, runningLinks } from './links.ts'
 import { openForAccounts } from './rootfs.ts'
 import { shimOf } from './shim-of.ts'
 import { canBeUnknown, lookUpUser, needsLookup, resolveUser } from './user.ts'
@@ -79,10 +80,11 @@ async function launch(
 ): Promise<Duplex | undefined> {
   const size = options.consoleSize ?? exec.consoleSize
   const { attachStdin: stdin, attachStdout: stdout, attachStderr: stderr } = exec
+  const links = runningLinks(engine, container)
   try {
     const request = {
       execId: exec.id,
-      process: execProcess(container, exec, userOf(engine, container, exec)),
+      process: execProcess(container, exec, userOf(engine, container, exec), linkVariables(container, links)),
       openStdin: exec.attachStdin && !options.detach,
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       ...(size === undefined ? {} : { consoleSize: { height: size[0], width: size[1] } }),

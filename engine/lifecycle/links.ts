@@ -50,24 +50,33 @@ export function linkedContainers(engine: Engine, container: Container): LinkedCo
         'internal',
         `Cannot link to a non running container: /${child.name} AS /${container.name}/${alias}`,
       )
-    const address = child.endpoints.find(({ networkName }) => networkName === 'bridge')?.ipAddress
-    if (address === undefined || address === '')
+    const address = addressOf(child)
+    if (address === '')
       throw new EngineError('invalid', `Cannot link to /${child.name}, as it does not belong to the default network`)
     return { alias, child, address }
   })
 }
 
+/** Those of them that run now, which is what an exec sees: the container itself was started long ago. */
+export function runningLinks(engine: Engine, container: Container): LinkedContainer[] {
+  if (container.hostConfig.NetworkMode !== 'bridge') return []
+  return linksOf(container.hostConfig).flatMap(({ name, alias }) => {
+    const child = found(engine, name)
+    const address = child === undefined ? '' : addressOf(child)
+    return child === undefined || address === '' ? [] : [{ alias, child, address }]
+  })
+}
+
+const addressOf = (child: Container): string =>
+  child.endpoints.find(({ networkName }) => networkName === 'bridge')?.ipAddress ?? ''
+
 export type HostLine = { address: string; names: string[] }
 
 /** Lines of /etc/hosts; a container that is not there (any more) has none. */
 export function linkHosts(engine: Engine, container: Container): HostLine[] {
-  if (container.hostConfig.NetworkMode !== 'bridge') return []
-  return linksOf(container.hostConfig).flatMap(({ name, alias }) => {
-    const child = found(engine, name)
-    const address = child?.endpoints.find(({ networkName }) => networkName === 'bridge')?.ipAddress
-    if (child === undefined || !address) return []
+  return runningLinks(engine, container).map(({ alias, child, address }) => {
     const names = [alias, child.config.Hostname || child.id.slice(0, 12), child.name]
-    return [{ address, names: [...new Set(names)] }]
+    return { address, names: [...new Set(names)] }
   })
 }
 

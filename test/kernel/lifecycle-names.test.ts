@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { addressFromBytes, formatAddress } from '../../engine/base/address.ts'
@@ -115,6 +117,16 @@ test('names are served while the daemon is away, and are true after it is back',
   assert.deepEqual(bed.problems, [])
 })
 
+/** What a script prints that is run in a container by `exec`. */
+async function outputOf(container: string, script: string): Promise<string> {
+  const id = await bed.containers.createExec(container, {
+    ...{ env: [], user: '', workingDir: '', privileged: false, tty: false },
+    ...{ cmd: ['sh', '-c', script], attachStdin: false, attachStdout: true, attachStderr: false },
+  })
+  const stream = await bed.containers.startExec(id, { detach: false, tty: true })
+  return await text(stream as Duplex)
+}
+
 test('links on the default bridge: a line in the hosts file, variables, and the address after a restart', {
   skip,
 }, async () => {
@@ -141,9 +153,14 @@ test('links on the default bridge: a line in the hosts file, variables, and the 
   const old = line()
   await bed.containers.rename('db', 'ledger')
   await bed.containers.restart('ledger', { timeout: 0 })
-  const text = readFileSync(hostsPath, 'utf8')
-  assert.ok(text.includes(`${addressOf('ledger', 'bridge')}\tstore ${child.slice(0, 12)} ledger\n`), text)
-  assert.ok(!text.includes(old) || old.startsWith(addressOf('ledger', 'bridge')))
+  const hosts = readFileSync(hostsPath, 'utf8')
+  assert.ok(hosts.includes(`${addressOf('ledger', 'bridge')}\tstore ${child.slice(0, 12)} ledger\n`), hosts)
+  assert.ok(!hosts.includes(old) || old.startsWith(addressOf('ledger', 'bridge')))
+  // What is run in it later sees where its link leads now, and nothing where that does not run.
+  const variables = 'echo $STORE_PORT_5432_TCP_ADDR $STORE_ENV_MODE'
+  assert.equal(await outputOf('web', variables), `${addressOf('ledger', 'bridge')} fast\n`)
+  await bed.containers.stop('ledger', { timeout: 0 })
+  assert.equal(await outputOf('web', variables), '\n')
   await assert.rejects(bed.create(['true'], linked('other')), /could not get container for db/)
   for (const name of ['web', 'ledger']) await bed.containers.remove(name, { force: true, volumes: false })
 })

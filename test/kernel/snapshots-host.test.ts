@@ -13,9 +13,12 @@ import {
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { isKind } from '../../engine/base/errors.ts'
+import { Collector } from '../../engine/images/collect.ts'
 import { commitImage } from '../../engine/images/commit.ts'
 import { refreshHostImage } from '../../engine/images/host-image.ts'
+import type { Image } from '../../engine/images/image.ts'
 import { layerChanges } from '../../engine/images/layer-changes.ts'
+import { removeOldHosts } from '../../engine/images/remove.ts'
 import { saveImages } from '../../engine/images/save.ts'
 import { openFlags } from '../../engine/kernel/paths.ffi.ts'
 import { openView } from '../../engine/snapshots/view.ts'
@@ -76,6 +79,30 @@ test('the image host is made anew when the machine has changed, and only then', 
   assert.notEqual(second.id, first.id)
   assert.equal(bed.depot.records.get('host').id, second.id)
   write(bed, 'key', (root) => assert.equal(readFileSync(`${root}/etc/passwd`, 'utf8'), 'passwd'))
+})
+
+test('an image host that the machine has left behind goes, unless a container stands on it', options, async () => {
+  await using bed = new ImageBed()
+  const machine = machineOf(bed)
+  const made = []
+  for (const text of ['one', 'two', 'three']) {
+    writeFileSync(join(machine, 'etc/passwd'), text)
+    made.push(await refreshHostImage(bed.depot, { machine, store: '/nowhere' }))
+  }
+  const [first, second, third] = made as [Image, Image, Image]
+  const collector = new Collector(bed.depot, () => ({ blobs: [], chains: [] }))
+  const uses = [{ containerId: 'c', running: false, reference: 'host' }]
+  let used: Image | undefined = second
+  const usedBy = (id: string) => (id === used?.id ? uses : [])
+  const left = () => bed.depot.records.list().map(({ id }) => id)
+  await removeOldHosts({ depot: bed.depot, collector, usedBy })
+  assert.deepEqual(new Set(left()), new Set([second.id, third.id]))
+  assert.equal(bed.snapshotter.has(first.chainId as string), false)
+  assert.deepEqual(bed.events.at(-1), ['delete', first.id])
+  used = undefined
+  await removeOldHosts({ depot: bed.depot, collector, usedBy })
+  assert.deepEqual(left(), [third.id])
+  assert.equal(bed.depot.records.get('host').id, third.id)
 })
 
 test('a commit on host keeps its changes to /usr; neither is saved', options, async () => {
