@@ -6,6 +6,9 @@ type Headers = Readonly<Record<string, string>>
 /** Writes one JSON document and its line end. False: the client reads slower than this is written. */
 export type WriteLine = (value: unknown) => boolean
 
+/** How many bytes of what was written wait here for the client to read. */
+export type Waiting = () => number
+
 export type Answer =
   | { readonly kind: 'json'; readonly status: number; readonly value: unknown; readonly headers: Headers }
   | { readonly kind: 'text'; readonly status: number; readonly text: string; readonly headers: Headers }
@@ -23,7 +26,7 @@ export type LinesAnswer = {
   readonly early: boolean
   /** An error after the first line: a last line with `error` and `errorDetail`; otherwise the connection is cut. */
   readonly errorLine: boolean
-  readonly produce: (write: WriteLine, signal: AbortSignal) => Promise<void>
+  readonly produce: (write: WriteLine, signal: AbortSignal, waiting: Waiting) => Promise<void>
 }
 
 /** The connection becomes a raw one. `open` runs after the switch; what it throws goes to the client as output. */

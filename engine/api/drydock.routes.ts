@@ -74,11 +74,11 @@ const limits = route({
     const { id } = engine.containers.get(params.id)
     const first = sample(engine, id)
     if (!query.stream) return json(first)
-    return lines(async (write, signal) => {
+    return lines(async (write, signal, waiting) => {
       write(first)
       while (await pause(signal))
         try {
-          write(sample(engine, id))
+          if (waiting() === 0) write(sample(engine, id))
         } catch (error) {
           // The container has ended: so does the stream.
           if (isKind(error, 'not-found') || isKind(error, 'conflict')) return

@@ -67,8 +67,8 @@ export const matchesEvent = (wanted: Filters, event: EngineEvent): boolean =>
 
 const nanoseconds = (seconds: number): bigint => BigInt(Math.round(seconds * 1e6)) * 1000n
 
-/** Lines that a slow client may have waiting; above it events are dropped, as dockerd does. */
-const longestQueue = 1024
+/** Bytes that a slow client may have waiting: what happens meanwhile it never hears of, as with dockerd, which counts to 1024. */
+const longestQueue = 1 << 20
 
 const events = route({
   method: 'GET',
@@ -79,17 +79,15 @@ const events = route({
     const { since, until } = query
     if (since !== undefined && until !== undefined && until < since)
       throw invalid('`since` time cannot be after `until` time')
-    return lines(async (write, signal) => {
+    return lines(async (write, signal, waiting) => {
       const last = until === undefined ? undefined : nanoseconds(until)
-      let waiting = 0
       const show = (event: EngineEvent): void => {
         if (last !== undefined && event.timeNano > last) return
-        if (!matchesEvent(wanted, event)) return
-        waiting = write(eventView(event)) ? 0 : waiting + 1
+        if (matchesEvent(wanted, event)) write(eventView(event))
       }
       // Nothing is lost between the memory and what comes: no event can happen before the next await.
       using _listening = engine.events.listen((event) => {
-        if (waiting < longestQueue) show(event)
+        if (waiting() < longestQueue) show(event)
       })
       const from = since === undefined ? undefined : nanoseconds(since)
       if (from !== undefined) for (const event of engine.events.past()) if (event.timeNano >= from) show(event)

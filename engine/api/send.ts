@@ -41,7 +41,7 @@ async function sendLines(response: ServerResponse, answer: LinesAnswer, signal: 
     return response.write(JSON.stringify(value) + answer.lineEnd)
   }
   try {
-    await answer.produce(write, signal)
+    await answer.produce(write, signal, () => response.writableLength)
     start()
   } catch (error) {
     if (!response.headersSent || !answer.errorLine) throw error

@@ -60,11 +60,12 @@ const stats = route({
     const container = engine.containers.get(params.id)
     if (query.stream && query['one-shot']) throw invalid('cannot have stream=true and one-shot=true')
     if (!query.stream) return json(await single(engine, container, !query['one-shot'], request.signal))
-    return lines(async (write, signal) => {
+    return lines(async (write, signal, waiting) => {
       let previous: Stats | undefined
       do {
         previous = measure(engine, container, previous)
-        write(previous ?? emptyStats(container))
+        // Who does not read gets the present values when it does again, and none in between.
+        if (waiting() === 0) write(previous ?? emptyStats(container))
       } while ((await pause(signal)) && exists(engine, container.id))
     })
   },
