@@ -68,7 +68,7 @@ export class ApiPeer implements AsyncDisposable {
   }
 
   /** Throws, in the peer's own words, where it answers with an error. */
-  async call<T = unknown>(method: string, path: string, body?: object): Promise<T> {
+  async call<T = unknown>(method: string, path: string, body?: object | string): Promise<T> {
     const chunks: Buffer[] = []
     for await (const chunk of await this.open(method, path, body)) chunks.push(chunk as Buffer)
     const text = Buffer.concat(chunks).toString()
@@ -96,13 +96,14 @@ export class ApiPeer implements AsyncDisposable {
     })
   }
 
+  /** @param command the image's own where there is none */
   async create(
-    command: readonly string[],
+    command: readonly string[] | undefined,
     network = 'none',
-    more: { HostConfig?: object; ExposedPorts?: object } = {},
+    more: { Image?: string; Env?: readonly string[]; HostConfig?: object; ExposedPorts?: object } = {},
   ): Promise<string> {
     const HostConfig = { NetworkMode: network, ...this.#options.hostConfig, ...more.HostConfig }
-    const body = { ...more, Image: this.#options.image, Cmd: command, HostConfig }
+    const body = { Image: this.#options.image, ...more, Cmd: command, HostConfig }
     return (await this.call<{ Id: string }>('POST', '/v1.41/containers/create', body)).Id
   }
 

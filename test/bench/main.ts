@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: Drydock side by side with the engines and runtimes that this machine has, in one run: medians, and
- * how many times better ours is. Asserts nothing about time. `npm run bench -- NAME…` takes only those measures.
+ * how many times better ours is. Asserts nothing about time.
+ * `npm run bench -- NAME…` takes only those measures, and `services` for all that are called `services-…`.
  */
 import { execFileSync } from 'node:child_process'
 import { loadavg } from 'node:os'
@@ -14,10 +15,11 @@ import { runtimeMeasures, startRuntimes } from './runtimes.ts'
 const known = 'dockerd, elsewhere'
 
 function chosen(names: readonly string[]): readonly Measure[] {
-  const unknown = names.filter((name) => !measures.some((measure) => measure.name === name))
+  const means = (name: string, measure: Measure): boolean => `${measure.name}-`.startsWith(`${name}-`)
+  const unknown = names.filter((name) => !measures.some((measure) => means(name, measure)))
   if (unknown.length > 0)
     throw new Error(`no measure ${unknown.join(', ')}; there are ${measures.map(({ name }) => name).join(', ')}`)
-  return names.length === 0 ? measures : measures.filter(({ name }) => names.includes(name))
+  return names.length === 0 ? measures : measures.filter((measure) => names.some((name) => means(name, measure)))
 }
 
 const load = (): string => loadavg()[0]!.toFixed(2)
@@ -33,20 +35,35 @@ async function bench(names: readonly string[], stop: AbortSignal, interrupted: P
     const runtimes = await startRuntimes(stack, notes)
     for (const measure of wanted) {
       const values = new Map<string, number>()
-      const note = async (name: string, take: (rounds: number) => number[] | Promise<number[]>): Promise<void> => {
+      const attempt = async (name: string, work: () => Promise<void>): Promise<void> => {
         if (stop.aborted) return
         try {
-          const warm = measure.warm ?? 0
-          const numbers = await take(warm + measure.rounds)
-          values.set(name, median(numbers.slice(Math.min(warm, numbers.length - 1))))
-          console.error(`  ${name} ${values.get(name)?.toFixed(1)} ${measure.unit}`)
+          await work()
         } catch (error) {
           notes.push(`${name}, ${measure.name}: ${(error as Error).message}`)
           console.error(`  ${notes.at(-1)}`)
         }
       }
+      const note = (name: string, take: (rounds: number) => number[] | Promise<number[]>): Promise<void> =>
+        attempt(name, async () => {
+          const warm = measure.warm ?? 0
+          const numbers = await take(warm + measure.rounds)
+          values.set(name, median(numbers.slice(Math.min(warm, numbers.length - 1))))
+          console.error(`  ${name} ${values.get(name)?.toFixed(1)} ${measure.unit}`)
+        })
       console.error(`${measure.name} … (load ${load()})`)
-      for (const [name, peer] of peers) await note(name, (rounds) => measure.take(peer, rounds))
+      if ('take' in measure) for (const [name, peer] of peers) await note(name, (rounds) => measure.take(peer, rounds))
+      else {
+        await using takers = new AsyncDisposableStack()
+        const turns = new Map<string, () => number>()
+        const numbers = new Map<string, number[]>()
+        for (const [name, peer] of peers)
+          await attempt(name, async () => void turns.set(name, takers.use(await measure.ready(peer)).turn))
+        for (let round = (measure.warm ?? 0) + measure.rounds; round > 0; round -= 1)
+          for (const [name, turn] of turns)
+            await attempt(name, async () => void numbers.set(name, [...(numbers.get(name) ?? []), turn()]))
+        for (const [name, found] of numbers) await note(name, () => found)
+      }
       const ofRuntime = runtimeMeasures[measure.name]
       if (ofRuntime !== undefined)
         for (const [name, runtime] of runtimes) await note(name, (rounds) => ofRuntime(runtime, rounds))

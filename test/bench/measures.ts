@@ -4,21 +4,29 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiPeer } from './api-peer.ts'
 import { pss } from './place.ts'
-import { throughPort } from './published-port.ts'
+import { type Turns, throughPort } from './published-port.ts'
 import { ensurePullImage, pullReference, registryAt } from './pull-image.ts'
+import { type Load, loads, prepareServices, underLoad } from './services.ts'
 
 export type Measure = {
   name: string
   title: string
-  unit: 'ms' | 'MiB' | 'MB/s'
+  unit: 'ms' | 'MiB' | 'MB/s' | 'requests/s' | 'transactions/s'
   rounds: number
   /** Rounds before, whose numbers do not count. */
   warm?: number
   /** Once, before any peer is asked. */
   prepare?: () => Promise<void>
-  /** One number for each round. */
-  take: (peer: ApiPeer, rounds: number) => Promise<number[]>
-}
+} & (
+  | {
+      /** One number for each round. */
+      take: (peer: ApiPeer, rounds: number) => Promise<number[]>
+    }
+  | {
+      /** For what the rest of the machine disturbs: all peers are made ready, and take turns. */
+      ready: (peer: ApiPeer) => Promise<Turns>
+    }
+)
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now()
@@ -144,6 +152,10 @@ async function restart(peer: ApiPeer, rounds: number): Promise<number[]> {
   })
 }
 
+const service = (name: string, title: string, unit: Measure['unit'], load: Load): Measure => {
+  return { name: `services-${name}`, title, unit, rounds: 3, warm: 1, prepare: prepareServices, ready: underLoad(load) }
+}
+
 export const measures: readonly Measure[] = [
   { name: 'idle', title: 'idle engine, memory', unit: 'MiB', rounds: 1, take: idle },
   { name: 'run-none', title: 'run to removed, no network', unit: 'ms', rounds: 20, warm: 3, take: run('none') },
@@ -156,14 +168,19 @@ export const measures: readonly Measure[] = [
   { name: 'log-writer', title: '200 MB of lines, to a file', unit: 'ms', rounds: 3, take: logWriter },
   { name: 'log-write', title: '200 MB of lines, logged', unit: 'ms', rounds: 2, take: logWrite },
   { name: 'log-read', title: '200 MB of lines, read back', unit: 'MB/s', rounds: 2, take: logRead },
-  { name: 'port-bytes', title: 'through a published port', unit: 'MB/s', rounds: 3, take: throughPort('bytes') },
+  { name: 'port-bytes', title: 'through a published port', unit: 'MB/s', rounds: 3, ready: throughPort('bytes') },
   {
     name: 'port-connect',
     title: '2000 connections to one',
     unit: 'ms',
     rounds: 3,
     warm: 1,
-    take: throughPort('connections'),
+    ready: throughPort('connections'),
   },
   { name: 'pull', title: 'pull of 370 MB in 4 layers', unit: 'ms', rounds: 2, prepare: ensurePullImage, take: pull },
+  service('nginx', 'wrk, 16 connections', 'requests/s', loads.nginx),
+  service('nginx-anew', 'wrk, each request a connection', 'requests/s', loads.nginxAnew),
+  service('postgres', 'pgbench, 4 clients', 'transactions/s', loads.postgres),
+  service('postgres-select', 'pgbench --select-only', 'transactions/s', loads.postgresSelect),
+  service('redis', 'redis-benchmark, SET', 'requests/s', loads.redis),
 ]

@@ -13,19 +13,41 @@ type Inspected = {
 }
 
 /** Of the machine, but not loopback, where engines differ in what leads on: the kernel, or a program. */
-type Served = { address: string; port: string }
+type Published = { address: string; port: string; pid: number }
 
-async function served(peer: ApiPeer): Promise<Served & AsyncDisposable> {
+/** A running container on the bridge of which one port is published. */
+export async function published(
+  peer: ApiPeer,
+  containerPort: number,
+  more: { Image?: string; Env?: readonly string[]; Cmd?: readonly string[] },
+): Promise<Published & AsyncDisposable> {
   await using undo = new AsyncDisposableStack()
-  const key = `${inside}/tcp`
-  const id = await peer.create(['sleep', '1000'], 'bridge', {
+  const key = `${containerPort}/tcp`
+  const id = await peer.create(more.Cmd, 'bridge', {
+    ...more,
     ExposedPorts: { [key]: {} },
     HostConfig: { PortBindings: { [key]: [{ HostIp: '', HostPort: '' }] } },
   })
   undo.use(peer.owned([id]))
   await peer.start(id)
   const { State, NetworkSettings } = await peer.call<Inspected>('GET', `/v1.41/containers/${id}/json`)
-  const words = [program('port-server'), `${State.Pid}`, `${inside}`]
+  const owned = undo.move()
+  return {
+    address: Object.values(NetworkSettings.Networks)[0]!.Gateway,
+    port: NetworkSettings.Ports[key]![0]!.HostPort,
+    pid: State.Pid,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** What is measured a number at a time. */
+export type Turns = AsyncDisposable & { turn: () => number }
+
+/** With port-server.ts in the container's network. */
+async function served(peer: ApiPeer): Promise<Published & AsyncDisposable> {
+  await using undo = new AsyncDisposableStack()
+  const container = undo.use(await published(peer, inside, { Cmd: ['sleep', '1000'] }))
+  const words = [program('port-server'), `${container.pid}`, `${inside}`]
   const server = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
   undo.defer(async () => {
     const ended = once(server, 'exit')
@@ -34,18 +56,17 @@ async function served(peer: ApiPeer): Promise<Served & AsyncDisposable> {
   })
   await once(server.stdout, 'data')
   const owned = undo.move()
-  return {
-    address: Object.values(NetworkSettings.Networks)[0]!.Gateway,
-    port: NetworkSettings.Ports[key]![0]!.HostPort,
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  }
+  return { ...container, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 /** As port-client.ts counts it. */
 export const throughPort =
   (what: 'bytes' | 'connections') =>
-  async (peer: ApiPeer, rounds: number): Promise<number[]> => {
-    await using server = await served(peer)
+  async (peer: ApiPeer): Promise<Turns> => {
+    const server = await served(peer)
     const words = [program('port-client'), what, server.address, server.port]
-    return Array.from({ length: rounds }, () => Number(peer.place.run(process.execPath, words)))
+    return {
+      turn: () => Number(peer.place.run(process.execPath, words)),
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    }
   }

@@ -16,7 +16,7 @@ function cell(row: Row, column: string, ours: string): string {
   const own = row.values.get(ours)
   if (column === ours || own === undefined) return digits(value)
   // Above 1: ours is better.
-  const ratio = row.unit === 'MB/s' ? own / value : value / own
+  const ratio = row.unit.endsWith('/s') ? own / value : value / own
   return `${digits(value)} (${ratio.toFixed(1)}×)`
 }
 
