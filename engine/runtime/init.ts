@@ -4,7 +4,7 @@
  */
 import { makeCalls } from '../kernel/call-sequence.ffi.ts'
 import { groupCall, setFileCreationMask, userCall } from '../kernel/identity.ffi.ts'
-import { joinSessionKeyring } from '../kernel/keyring.ffi.ts'
+import { makeSessionKeyring } from '../kernel/keyring.ffi.ts'
 import { setDomainname, setHostname, unshare } from '../kernel/namespaces.ffi.ts'
 import { currentPid, exit, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType } from '../spec/oci.ts'
@@ -43,7 +43,7 @@ const containerSteps: readonly Step<InitContext>[] = [
   ['map ids', mapIds],
   ['join namespaces', joinNamespaces],
   ['new session', () => startSession()],
-  ['new keyring', ({ plan: { request } }) => request.keyring !== undefined && joinSessionKeyring(request.keyring)],
+  ['new keyring', ({ plan: { request } }) => newKeyring(request)],
   ['set names', setNames],
   [
     'make root',
@@ -125,6 +125,11 @@ function mapIds({ plan, sync }: InitContext): void {
 
 function joinNamespaces({ plan }: InitContext): void {
   joinAll(plan.joined)
+}
+
+/** Its own, which its further processes join. */
+function newKeyring({ keyring, spec }: CreateRequest): void {
+  if (keyring !== undefined) makeSessionKeyring(keyring, hasNamespace(spec, 'user') ? 'others' : 'user')
 }
 
 /** Also those of a namespace that was joined. */

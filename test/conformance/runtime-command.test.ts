@@ -15,6 +15,11 @@ const root = process.getuid?.() === 0
 const runtimes = ['drydock-runtime', 'runc', 'crun'] as const
 const unified = existsSync('/sys/fs/cgroup/cgroup.controllers') && 'the groups are those of v2'
 
+/** keyctl(2) KEYCTL_GET_KEYRING_ID of the session keyring. */
+const sessionKeyring = `import ctypes, os; print(ctypes.CDLL(None).syscall(${process.arch === 'arm64' ? 219 : 250}, 0, -3, 0))`
+const askPython = (): string => spawnSync('python3', ['-c', sessionKeyring], { encoding: 'utf8' }).stdout ?? ''
+const noKeys = Number(askPython()) > 0 ? false : 'needs python3, and a kernel with keyrings'
+
 let own: string
 let place: string
 before(async () => {
@@ -242,7 +247,36 @@ function suite(name: (typeof runtimes)[number], program: string | undefined): vo
     }),
   )
 
+  test(
+    'what is executed in a container joins its session keyring, or with --no-new-keyring keeps the caller’s',
+    { skip: name === 'crun' ? 'crun gives it another keyring' : noKeys },
+    withBed((bed) => {
+      bed.configure(['sh', '-c', 'python3 -c "$CODE" > /root/keyring; exec sleep 100'], ({ process }) => {
+        process!.env!.push(`CODE=${sessionKeyring}`)
+      })
+      const caller = askPython()
+      const { status, stdout, first } = keyringsOf(bed)
+      assert.deepEqual([status, stdout], [0, first])
+      assert.notEqual(first, caller)
+      bed.run(['delete', '--force', 'a'])
+      const kept = keyringsOf(bed, '--no-new-keyring')
+      assert.deepEqual([kept.first, kept.stdout], [caller, caller])
+    }),
+  )
+
   if (name === 'drydock-runtime') ownCases(withBed)
+}
+
+function keyringsOf(bed: RuntimeBed, ...options: string[]): { status: number | null; stdout: string; first: string } {
+  const file = join(bed.bundle, 'rootfs/root/keyring')
+  rmSync(file, { force: true })
+  bed.detach('a', ...options)
+  const deadline = Date.now() + 20_000
+  while (!existsSync(file) || !readFileSync(file, 'utf8').endsWith('\n'))
+    if (Date.now() > deadline) throw new Error('the container told of no keyring')
+    else bed.state('a')
+  const { status, stdout } = bed.run(['exec', 'a', 'python3', '-c', sessionKeyring])
+  return { status, stdout, first: readFileSync(file, 'utf8') }
 }
 
 type WithBed = (work: (bed: RuntimeBed) => void | Promise<void>) => () => Promise<void>

@@ -171,7 +171,7 @@ function makeProcess(creation: Creation, start: ProcessStart, gate: number | und
     unprivileged: containers.settings.rootless,
     ...(start.streams === undefined ? {} : { streams: start.streams }),
     ...(gate === undefined ? {} : { gate }),
-    ...(flags.is('no-new-keyring') ? {} : { keyring: `_ses.${id}` }),
+    ...keyringOf(creation),
     ...(flags.is('no-pivot') ? { noPivot: true } : {}),
   }
   try {
@@ -199,6 +199,9 @@ function withSchedulerHint(error: unknown, { process, linux }: OciSpec): unknown
 const failedToStart = (error: unknown): EngineError =>
   new EngineError('internal', `unable to start container process: ${messageOf(error)}`, { cause: error })
 
+const keyringOf = ({ flags, id }: Creation): { keyring?: string } =>
+  flags.is('no-new-keyring') ? {} : { keyring: `_ses.${id}` }
+
 const recordOf = (creation: Creation, pid: number): ContainerRecord => ({
   ociVersion: creation.spec.ociVersion,
   id: creation.id,
@@ -209,5 +212,6 @@ const recordOf = (creation: Creation, pid: number): ContainerRecord => ({
   created: timestamp(),
   rootless: creation.containers.settings.rootless,
   cgroup: creation.cgroupRecord,
+  ...keyringOf(creation),
   spec: creation.spec,
 })

@@ -41,6 +41,7 @@ export function execVerb(containers: Containers, flags: ParsedFlags): number {
       supervised: false,
       warn: (sentence) => containers.log.warn(sentence),
       preserved: options.preserved,
+      ...(record.keyring === undefined ? {} : { keyring: record.keyring }),
       ...(start.streams === undefined ? {} : { streams: start.streams }),
     }),
   )

@@ -43,6 +43,8 @@ export type ContainerRecord = CreationRecord & {
   created: string
   /** Made by an ordinary user. */
   rootless: boolean
+  /** The name of its session keyring; absent where it has kept that of its maker. */
+  keyring?: string
   /** As it was when the container was created, complete. */
   spec: OciSpec
 }
