@@ -1,5 +1,6 @@
 /** Containers as clients see them: domain → wire, nothing else. */
 
+import { shownProfile } from '../lifecycle/apparmor.ts'
 import type { Container, EndpointSettings, Health, MountPoint } from '../lifecycle/container.ts'
 import { dnsNames } from '../lifecycle/dns-names.ts'
 import { logDriver } from '../lifecycle/log-config.ts'
@@ -260,7 +261,7 @@ export const inspectView = (container: Container, execIds: readonly string[]): w
   Platform: 'linux',
   MountLabel: '',
   ProcessLabel: '',
-  AppArmorProfile: '',
+  AppArmorProfile: shownProfile(container),
   ExecIDs: execIds.length === 0 ? null : [...execIds],
   HostConfig: hostConfigView(container),
   GraphDriver: { Name: 'overlay2', Data: null },

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, hostname, machine, release, totalmem } from 'node:os'
 import { engineVersion } from '../base/engine-version.ts'
-import { defaultProfile, loadedProfiles } from '../lifecycle/apparmor.ts'
+import { loadedDefault, loadedProfiles } from '../lifecycle/apparmor.ts'
 import { logDrivers } from '../lifecycle/log-config.ts'
 import { newest, oldest } from './api-version.ts'
 import type { Info, Version } from './contract/docker-store.ts'
@@ -83,9 +83,10 @@ function warnings(engine: Engine): string[] {
   for (const obstacle of engine.networks.obstacles()) found.push(`WARNING: ${obstacle}`)
   if (engine.supervisors.mode === 'process')
     found.push('WARNING: Supervisors cannot be forked here: each container costs a Node process of its own')
-  if (loadedProfiles()?.has(defaultProfile) === false)
+  const profiles = loadedProfiles()
+  if (profiles !== undefined && loadedDefault(profiles) === undefined)
     found.push(
-      `WARNING: The AppArmor profile ${defaultProfile} is not loaded: containers run without one unless they name theirs`,
+      'WARNING: No default AppArmor profile is loaded: containers run without one unless they name theirs (drydock setup install loads one)',
     )
   return found
 }

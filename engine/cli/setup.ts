@@ -7,6 +7,7 @@ import { basename, isAbsolute, join, normalize } from 'node:path'
 import { parseArgs } from 'node:util'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { parseHierarchies } from '../cgroup/detect.ts'
+import { loadProfile, removeProfile } from './setup-apparmor.ts'
 import { stopContainers } from './setup-containers.ts'
 import {
   assertRootOwned,
@@ -170,6 +171,8 @@ async function installVerb(values: Flags, { place, command, source, say }: Setup
   say(name === before ? `Drydock ${name} is installed in ${place}` : `Installed Drydock ${name} in ${place}`)
   for (const path of [command, `${command}-runtime`])
     if (!linkCommand(place, path)) say(`${path} is taken: the command is ${place}/current/bin/${basename(path)}`)
+  const hindrance = loadProfile()
+  if (hindrance !== undefined) say(`Containers run without an AppArmor profile of their own: ${hindrance}`)
   if (name !== before || !(await answers(settings.socket))) await engine.start()
   await untilAnswering(engine, settings)
   removeOldVersions(place)
@@ -213,6 +216,7 @@ async function uninstall(values: Flags, context: SetupContext): Promise<void> {
   if (await answers(settings.socket)) await stopContainers(settings.socket, purge, context.say)
   await service(place, settings).remove()
   await erase(settings, purge, context)
+  removeProfile()
   rmSync(settings.socket, { force: true })
   for (const path of [command, `${command}-runtime`]) unlinkCommand(place, path)
   rmSync(place, { recursive: true, force: true })

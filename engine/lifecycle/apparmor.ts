@@ -1,10 +1,11 @@
 /**
  * The AppArmor profile of a container; apparmor(7). The engine runs no programs, and a profile is text that only
- * apparmor_parser(8) makes loadable: so it uses what the machine has loaded, `docker-default` unless another is named.
+ * apparmor_parser(8) makes loadable: so it uses what the machine has loaded, a default unless another is named.
  */
 import { readFileSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
-import type { HostConfig } from './container.ts'
+import { never } from '../base/time.ts'
+import type { Container, HostConfig } from './container.ts'
 import { securityOptions } from './security-options.ts'
 
 /** What the kernel says: undefined where AppArmor is off, else the names of the loaded profiles. */
@@ -26,26 +27,34 @@ export function loadedProfiles(): LoadedProfiles {
   return new Set(lines.map((line) => line.replace(/ \([a-z]+\)$/, '')).filter((name) => name !== ''))
 }
 
-export const defaultProfile = 'docker-default'
+/** What `drydock setup` loads. */
+export const ownProfile = 'drydock-default'
 
-/**
- * undefined: none, because the kernel has no AppArmor or the default is not loaded. Throws invalid for one that was asked
- * for by name and cannot be had.
- */
-export function apparmorProfile(host: HostConfig, loaded: LoadedProfiles = loadedProfiles()): string | undefined {
-  const { apparmor = '' } = securityOptions(host.SecurityOpt ?? [])
-  if (apparmor === 'unconfined' || (apparmor === '' && host.Privileged === true))
+/** The first one that is loaded is it; dockerd's is of the same kind. */
+const defaultProfiles = [ownProfile, 'docker-default']
+
+export const loadedDefault = (loaded: LoadedProfiles): string | undefined =>
+  defaultProfiles.find((name) => loaded?.has(name) === true)
+
+/** undefined: none, because the kernel has no AppArmor or no default is loaded. */
+function wanted({ SecurityOpt, Privileged }: HostConfig, loaded: LoadedProfiles): string | undefined {
+  const { apparmor = '' } = securityOptions(SecurityOpt ?? [])
+  if (apparmor === 'unconfined' || (apparmor === '' && Privileged === true))
     return loaded === undefined ? undefined : 'unconfined'
-  if (apparmor === '') return loaded?.has(defaultProfile) === true ? defaultProfile : undefined
-  if (loaded === undefined)
-    throw new EngineError(
-      'invalid',
-      `invalid --security-opt apparmor=${apparmor}: AppArmor is not enabled on this machine`,
-    )
-  if (!loaded.has(apparmor))
-    throw new EngineError(
-      'invalid',
-      `invalid --security-opt apparmor=${apparmor}: no profile of that name is loaded; apparmor_parser(8) loads one`,
-    )
-  return apparmor
+  return apparmor === '' ? loadedDefault(loaded) : apparmor
 }
+
+/** Throws invalid for one that was asked for by name and cannot be had. */
+export function apparmorProfile(host: HostConfig, loaded: LoadedProfiles = loadedProfiles()): string | undefined {
+  const profile = wanted(host, loaded)
+  if (profile === undefined || profile === 'unconfined' || loaded?.has(profile) === true) return profile
+  const why =
+    loaded === undefined
+      ? 'AppArmor is not enabled on this machine'
+      : 'no profile of that name is loaded; apparmor_parser(8) loads one'
+  throw new EngineError('invalid', `invalid --security-opt apparmor=${profile}: ${why}`)
+}
+
+/** As `docker inspect` shows it: of a container that has been started. */
+export const shownProfile = ({ hostConfig, run }: Pick<Container, 'hostConfig' | 'run'>): string =>
+  run.startedAt === never ? '' : (wanted(hostConfig, loadedProfiles()) ?? '')

@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { loadedProfiles } from '../../engine/lifecycle/apparmor.ts'
 import { user } from './guest.table.ts'
 
 const built = resolve(import.meta.dirname, '../../dist/engine/main.js')
@@ -15,6 +16,8 @@ const skip =
   process.env.DRYDOCK_GUEST === undefined
     ? 'changes the machine: only in the virtual machine of npm run test:vm'
     : !existsSync('/run/systemd/system') && 'systemd does not run here'
+
+const noAppArmor = loadedProfiles() === undefined && 'AppArmor is off in this kernel'
 
 const socket = '/run/drydock/docker.sock'
 const service = '/sys/fs/cgroup/system.slice/drydock.service'
@@ -87,6 +90,12 @@ describe('an engine that systemd runs', { skip }, () => {
     assert.equal(drydock('run', '--rm', '--network', 'none', 'host', 'echo', 'hello'), 'hello')
     const other = ['--reuid=65534', '--regid=65534', '--clear-groups', '--reset-env']
     assert.notEqual(run('setpriv', ...other, 'drydock', 'ps').code, 0)
+  })
+
+  test('containers have the AppArmor profile that setup has loaded', { skip: noAppArmor }, () => {
+    assert.equal(text('/sys/kernel/security/apparmor/profiles').includes('drydock-default (enforce)'), true)
+    const label = ['run', '--rm', '--network', 'none', 'host', 'cat', '/proc/self/attr/current']
+    assert.equal(drydock(...label), 'drydock-default (enforce)')
   })
 
   test('limits hold below the service, also when systemd reads its files again', () => {
@@ -205,6 +214,7 @@ describe('an engine that systemd runs', { skip }, () => {
       '/var/lib/drydock',
       '/run/drydock',
       '/sys/fs/cgroup/drydock',
+      '/etc/apparmor.d/drydock-default',
     ]
     assert.deepEqual(
       places.filter((path) => existsSync(path)),

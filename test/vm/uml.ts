@@ -16,6 +16,8 @@ export const uml = (kernel: UmlKernel, { disk }: Guest): Bed => ({
       ...['con0=fd:0,fd:1', 'con=null'],
       // Without it kernels from 6.16 on trace every system call of the guest, which is slower by far.
       'seccomp=on',
+      // Debian's has several, and SELinux first.
+      'security=apparmor',
       // Node's forks and io_uring's worker threads together corrupt memory there.
       'sysctl.kernel.io_uring_disabled=2',
       ...kernelWords(`mount -t hostfs -o hostfs=${job} none`),

@@ -8,6 +8,7 @@ const withOption = (value: string) => ({ SecurityOpt: [`apparmor=${value}`] })
 test('where AppArmor is on: the default if it is loaded, what is named, none for the privileged', () => {
   const loaded = new Set(['docker-default', 'mine'])
   assert.equal(apparmorProfile({}, loaded), 'docker-default')
+  assert.equal(apparmorProfile({}, new Set(['docker-default', 'drydock-default'])), 'drydock-default')
   assert.equal(apparmorProfile({}, new Set(['mine'])), undefined)
   assert.equal(apparmorProfile(withOption('mine'), loaded), 'mine')
   assert.equal(apparmorProfile({ ...withOption('mine'), Privileged: true }, loaded), 'mine')
