@@ -7,6 +7,7 @@ import { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { gunzipSync, inflateRawSync } from 'node:zlib'
 import { pack } from 'tar-stream'
+import { noPacketFilter } from '../kernel/packet-filter.ts'
 import { imageOf, layerOf, noRegistry, putImage, type Registry, startRegistry } from '../registry.ts'
 import { described } from '../shapes/answers.ts'
 import { pathStat } from '../shapes/container.shapes.ts'
@@ -220,13 +221,16 @@ describe('answers', { skip: noEngine || noRegistry }, () => {
     await ask('DELETE', at(`${committed.Id.slice('sha256:'.length, 20)}?force=1`))
   })
 
-  test('networks and volumes', async () => {
+  test('networks', { skip: noPacketFilter }, async () => {
     await ask('POST', '/networks/create', { Name: 'sea', Labels: { a: 'b' }, Options: { x: 'y' } })
     await ask('POST', '/networks/sea/connect', { Container: 'second' })
     await ask('POST', '/networks/sea/disconnect', { Container: 'second' })
     for (const query of ['', `?${filter({ label: { 'a=b': true } })}`]) await ask('GET', `/networks${query}`)
     await ask('DELETE', '/networks/sea')
     await ask('POST', '/networks/create', { Name: 'lake' })
+  })
+
+  test('volumes, and the use of the disk', async () => {
     await ask('POST', '/volumes/create', { Name: 'cask', Labels: { a: 'b' } })
     await ask('GET', '/volumes/cask')
     const driven = `?${filter({ driver: ['local'], dangling: ['true'], name: ['cas'] })}`
@@ -290,13 +294,14 @@ describe('answers', { skip: noEngine || noRegistry }, () => {
       assert.ok(actions.has(`container ${one}`), `container ${one}`)
     for (const one of ['pull', 'push', 'import', 'load', 'tag', 'untag', 'delete', 'prune'])
       assert.ok(actions.has(`image ${one}`), `image ${one}`)
-    for (const one of ['network create', 'network destroy', 'network prune', 'volume create', 'volume destroy'])
-      assert.ok(actions.has(one), one)
+    const made = noPacketFilter === false ? ['network create', 'network destroy'] : []
+    for (const one of [...made, 'network prune', 'volume create', 'volume destroy']) assert.ok(actions.has(one), one)
     await refused(400, 'GET', '/events?since=5&until=4', /since/)
   })
 
   test('every description was met', () => {
-    const missed = Object.keys(described).filter((key) => !engine.answers.has(key))
+    const possible = Object.keys(described).filter((key) => noPacketFilter === false || !key.includes('/networks'))
+    const missed = possible.filter((key) => !engine.answers.has(key))
     assert.deepEqual(missed, [])
   })
 })

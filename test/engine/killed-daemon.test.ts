@@ -128,12 +128,12 @@ const phases: readonly Phase[] = [
   { verb: 'remove with force', before: ['create', 'start'], call: ['DELETE', '/containers/NAME?v=1&force=1'] },
 ]
 
-/** With a volume of its own and one that is shared, a network and a limit: something of every layer. */
+/** With a volume of its own and one that is shared, a network where there can be one, and a limit: something of every layer. */
 const everything = {
   Image: 'host',
   Cmd: ['sleep', '600'],
   Volumes: { '/own': {} },
-  HostConfig: { NetworkMode: 'bridge', Memory: 64 * 1024 ** 2, Binds: ['common:/common'] },
+  HostConfig: { NetworkMode: network, Memory: 64 * 1024 ** 2, Binds: ['common:/common'] },
 }
 
 async function perform(engine: TestEngine, verb: string, name: string): Promise<number> {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { noPacketFilter } from '../kernel/packet-filter.ts'
 import { noEngine, TestEngine } from './engine.ts'
 
 type Endpoint = {
@@ -20,7 +21,7 @@ type Network = { Id: string; Name: string; Containers: Record<string, { Name: st
 
 const filter = (value: object): string => `filters=${encodeURIComponent(JSON.stringify(value))}`
 
-describe('networks', { skip: noEngine }, () => {
+describe('networks', { skip: noEngine || noPacketFilter }, () => {
   let engine: TestEngine
   before(async () => {
     engine = await TestEngine.start()
