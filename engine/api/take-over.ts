@@ -20,14 +20,18 @@ const upgradeAt = 7
 /** llhttp's numbers of the methods that can take over. */
 const methodNames: Readonly<Record<number, string>> = { 1: 'GET', 3: 'POST' }
 
+/** Node uses parsers again: what one called before it was first changed here. */
+const originals = new WeakMap<Parser, HeadCallback>()
+
 /** After this `server` emits `upgrade` for the requests that `decide` names, and for no others. */
 export function decideTakeOver(server: Server, decide: (method: string, url: string) => boolean): void {
   server.on('connection', (socket: Socket & { parser?: Parser }) => {
     const parser = socket.parser
     const slot = parser?.constructor.kOnHeadersComplete
-    const original = slot === undefined ? undefined : parser?.[slot]
+    const original = slot === undefined ? undefined : parser && (originals.get(parser) ?? parser[slot])
     if (parser === undefined || slot === undefined || original === undefined)
       throw new EngineError('internal', 'this Node offers no way to take over an HTTP connection: use Node 24')
+    originals.set(parser, original)
     parser[slot] = function (this: Parser, ...args: unknown[]) {
       const method = methodNames[Number(args[methodAt])]
       // Long heads arrive in parts, and then the address comes through another callback, which has stored it.
