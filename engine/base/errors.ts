@@ -27,5 +27,10 @@ export class EngineError extends Error {
 export const isKind = (error: unknown, kind: ErrorKind): error is EngineError =>
   error instanceof EngineError && error.kind === kind
 
-/** The text of any thrown value: what `catch` gives is `unknown`. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** The text of any thrown value: what `catch` gives is `unknown`. Of a failure that could not be undone, both. */
+export const messageOf = (error: unknown): string =>
+  error instanceof SuppressedError
+    ? `${messageOf(error.suppressed)}; and undoing it: ${messageOf(error.error)}`
+    : error instanceof Error
+      ? error.message
+      : String(error)

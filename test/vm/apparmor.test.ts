@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { loadProfile, removeProfile } from '../../engine/cli/setup-apparmor.ts'
@@ -88,7 +88,7 @@ describe('AppArmor', { skip }, () => {
     }
     if (existsSync('/proc/sysrq-trigger')) await kept([], 'echo h > /proc/sysrq-trigger')
     await kept(['-v', '/sys:/sys:rw'], 'cat /sys/kernel/security/lsm')
-    const setting = '/sys/class/net/lo/tx_queue_len'
+    const setting = `/sys/block/${readdirSync('/sys/block')[0]}/queue/read_ahead_kb`
     await kept(['-v', '/sys:/sys:rw'], `old=$(cat ${setting}) && echo "$old" > ${setting}`)
   })
 
