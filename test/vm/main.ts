@@ -16,6 +16,7 @@ import { assertDebian } from './debian.ts'
 import { guest, tools, umlKernel } from './guest.ts'
 import { qemu } from './qemu.ts'
 import { uml } from './uml.ts'
+import { whole } from './whole.table.ts'
 
 const usage =
   'usage: test/vm/main.ts [--bed uml|qemu] [--mode plain|nested|systemd] [--minutes N] [--command SCRIPT | FILE …]'
@@ -27,7 +28,7 @@ type Report = {
   totals: { tests?: number; passed?: number; failed?: number; cancelled?: number; skipped?: number }
 }
 
-type Run = { bed: Bed; mode: Mode }
+type Run = { bed: Bed; mode: Mode; script: string; usualMinutes: number | undefined }
 type Result = Run & { code: number | undefined; seconds: number; report: Report | undefined }
 
 /** Tests by themselves, one file after the other: most of them look at the whole machine. */
@@ -40,8 +41,9 @@ const testScript = (files: readonly string[]): string =>
     `  ${files.map((file) => `'${file}'`).join(' ')}`,
   ].join('\n')
 
-async function runOne({ bed, mode }: Run, script: string, minutes: number): Promise<Result> {
-  console.log(`\n── ${bed.name}, ${mode} ──`)
+async function runOne(one: Run, minutes: number): Promise<Result> {
+  const { bed, mode, script, usualMinutes } = one
+  console.log(`\n── ${bed.name}, ${mode}${usualMinutes === undefined ? '' : `: about ${usualMinutes} minutes`} ──`)
   let report: Report | undefined
   const outcome = await runInGuest(bed, mode, script, {
     minutes,
@@ -52,7 +54,7 @@ async function runOne({ bed, mode }: Run, script: string, minutes: number): Prom
       if (text !== '') report = JSON.parse(text) as Report
     },
   })
-  return { bed, mode, ...outcome, report }
+  return { ...one, ...outcome, report }
 }
 
 function tell({ bed, mode, code, seconds, report }: Result): void {
@@ -65,12 +67,12 @@ function tell({ bed, mode, code, seconds, report }: Result): void {
   for (const [reason, count] of Object.entries(report.skips)) console.log(`  skipped: ${count} × ${reason}`)
 }
 
-function chosen(): { runs: (beds: readonly Bed[]) => Run[]; bed: string | undefined; script: string; minutes: number } {
+function chosen(): { runs: (beds: readonly Bed[]) => Run[]; bed: string | undefined; minutes: number } {
   const { values, positionals } = parseArgs({
     options: {
       bed: { type: 'string' },
       mode: { type: 'string' },
-      minutes: { type: 'string', default: '120' },
+      minutes: { type: 'string', default: '300' },
       command: { type: 'string' },
     },
     allowPositionals: true,
@@ -81,21 +83,24 @@ function chosen(): { runs: (beds: readonly Bed[]) => Run[]; bed: string | undefi
   if (mode !== undefined && !['plain', 'nested', 'systemd'].includes(mode)) throw new Error(usage)
   if (command !== undefined && positionals.length > 0) throw new Error(usage)
   const files = positionals.map((file) => relative(project, resolve(file)))
-  const script = command ?? testScript(files.length > 0 ? files : ['test/{kernel,engine,clients,vm}/**/*.test.ts'])
+  const script = command ?? (files.length > 0 ? testScript(files) : undefined)
   const runs = (beds: readonly Bed[]): Run[] =>
-    beds.flatMap((one) =>
-      one.modes
-        .filter((its) => (mode === undefined ? usual[one.name]?.includes(its) : its === mode))
-        .map((its) => ({ bed: one, mode: its })),
-    )
-  return { runs, bed, script, minutes }
+    beds.flatMap((one) => {
+      const all = whole[one.name]
+      return one.modes
+        .filter((its) => (mode === undefined ? all?.minutes[its] !== undefined : its === mode))
+        .map((its) => ({
+          bed: one,
+          mode: its,
+          script: script ?? testScript([all?.files ?? '']),
+          usualMinutes: script === undefined ? all?.minutes[its] : undefined,
+        }))
+    })
+  return { runs, bed, minutes }
 }
 
-/** Without --mode. A namespace within QEMU has nothing that one within user-mode Linux does not have. */
-const usual: Record<string, Mode[]> = { uml: ['plain', 'nested'], qemu: ['plain', 'systemd'] }
-
 async function main(): Promise<void> {
-  const { runs, bed, script, minutes } = chosen()
+  const { runs, bed, minutes } = chosen()
   assertDebian()
   // What `drydock setup` installs.
   execFileSync(process.execPath, ['.ci/build.mjs'], { cwd: project, stdio: 'inherit' })
@@ -103,9 +108,11 @@ async function main(): Promise<void> {
   const disk = guest(built)
   const beds = [...(bed === 'qemu' ? [] : [uml(umlKernel(), disk)]), ...(bed === 'uml' ? [] : [qemu(built, disk)])]
   const wanted = runs(beds)
+  const known = wanted.map(({ usualMinutes = 0 }) => usualMinutes).reduce((sum, one) => sum + one, 0)
+  if (known > 0) console.log(`Everything takes about ${known} minutes here; --bed, --mode and files choose`)
   if (wanted.length === 0) throw new Error('this bed does not have this mode: systemd runs in qemu only')
   const results: Result[] = []
-  for (const run of wanted) results.push(await runOne(run, script, minutes))
+  for (const run of wanted) results.push(await runOne(run, minutes))
   for (const result of results) tell(result)
   process.exitCode = Math.max(...results.map(({ code }) => code ?? 125))
 }
