@@ -37,8 +37,16 @@ export function cleanFileMappings(smaps: string): Mapping[] {
  */
 export function returnFreePages(): void {
   cMallocTrim(0)
-  for (const { start, length } of cleanFileMappings(readFileSync('/proc/self/smaps', 'utf8')))
-    cMadvise(start, length, MADV_DONTNEED)
+  for (const { start, length } of cleanFileMappings(ownMappings())) cMadvise(start, length, MADV_DONTNEED)
+}
+
+/** Nothing where there is no descriptor left to read it by: this is done for others, and must not fail. */
+function ownMappings(): string {
+  try {
+    return readFileSync('/proc/self/smaps', 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 /**

@@ -30,10 +30,7 @@ export class NetworkNamespaces implements Disposable {
     using cleanup = new DisposableStack()
     const namespace = cleanup.adopt(this.#takeSpare() ?? newNamespace(), closeSync)
     const path = this.#keep(containerId, namespace)
-    this.#refill ??= setImmediate(() => {
-      this.#refill = undefined
-      this.prepare()
-    }).unref()
+    this.#refill ??= setImmediate(() => this.#fillUp()).unref()
     return path
   }
 
@@ -63,6 +60,15 @@ export class NetworkNamespaces implements Disposable {
   /** Makes the next one ahead of time. */
   prepare(): void {
     this.#spare ??= newNamespace()
+  }
+
+  #fillUp(): void {
+    this.#refill = undefined
+    try {
+      this.prepare()
+    } catch {
+      // No descriptors left, or no memory: whoever needs the next one makes it, and is told why that fails.
+    }
   }
 
   /** Missing is fine. The namespace itself ends with its last process. */

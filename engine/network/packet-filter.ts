@@ -135,9 +135,9 @@ export class PacketFilter implements Disposable {
     const { replies, lost } = this.#events?.pending() ?? { replies: [], lost: false }
     const own = this.#socket?.portId
     const taken = replies.some((reply) => reply.port !== own && deletedFrom(reply) === this.#table)
-    this.#missing ||= taken || (lost && !this.#stands())
-    if (!this.#missing) return
     try {
+      this.#missing ||= taken || (lost && !this.#stands())
+      if (!this.#missing) return
       this.rebuild()
       this.#missing = false
     } catch {
