@@ -46,6 +46,8 @@ type Supervised<Process = Pick<CreatedProcess, 'pid' | 'pidfd'>> = {
   io: ProcessIo
   process?: Process
   exit?: ProcessExit
+  /** Its end is known, what it wrote may still be on its way: its pid and descriptor are nobody's, or another's. */
+  reaped?: true
   started: boolean
   timedOut?: boolean
 }
@@ -260,7 +262,7 @@ export class Supervisor implements ConnectionOwner {
 
   #exec({ execId, process, openStdin, consoleSize, timeout }: ExecRequest): ShimAnswer {
     const target = this.#init.process
-    if (target === undefined || this.#over())
+    if (target === undefined || this.#init.reaped)
       throw new EngineError('conflict', `container ${this.#config.id} is not running`)
     const terminal = process.terminal === true
     const io = new ProcessIo({ loop: this.#loop, terminal, openStdin, stdinOnce: true })
@@ -292,8 +294,8 @@ export class Supervisor implements ConnectionOwner {
     this.#kill(exec, signalNumbers.SIGKILL)
   }
 
-  #kill({ process, exit }: Supervised, signal: number): void {
-    if (process === undefined || exit !== undefined) throw new EngineError('not-found', 'process already finished')
+  #kill({ process, reaped }: Supervised, signal: number): void {
+    if (process === undefined || reaped) throw new EngineError('not-found', 'process already finished')
     try {
       pidfdSendSignal(process.pidfd, signal)
     } catch (error) {
@@ -335,6 +337,7 @@ export class Supervisor implements ConnectionOwner {
   #execEnded(execId: string, exec: Supervised, child: ChildExit): void {
     const timedOut = exec.timedOut === true ? { timedOut: true } : {}
     const exit = { exitCode: child.exitCode, exitedAt: timestamp(), oomKilled: false, ...timedOut }
+    exec.reaped = true
     close(exec.process!.pidfd)
     exec.exit = exit
     exec.io.drain(execPatience, () => {
@@ -348,6 +351,7 @@ export class Supervisor implements ConnectionOwner {
   #containerEnded(child: ChildExit): void {
     const exitedAt = timestamp()
     const oomKilled = this.#endGroup()
+    this.#init.reaped = true
     close(this.#init.process!.pidfd)
     this.#names?.[Symbol.dispose]()
     this.#init.io.drain(execPatience, () => {

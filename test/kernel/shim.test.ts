@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -205,6 +207,28 @@ test('when a shim is killed its container goes with it, and the daemon is told',
   const group = detectCgroups().group(bundle.cgroup)
   assert.deepEqual(group.processes(), [])
   group.remove()
+})
+
+test('while its last output is on its way a container takes neither signals nor execs', { skip }, async () => {
+  const { bundle, shim } = await launch(['sleep', '1000'])
+  using _bundle = bundle
+  await shim.create()
+  await shim.start()
+  // As a process outside may have it: the supervisor waits for the end of the output.
+  const held = openSync(`/proc/${shim.containerPid}/fd/1`, 'w')
+  try {
+    process.kill(shim.containerPid, 'SIGKILL')
+    while (existsSync(`/proc/${shim.containerPid}`)) await sleep(5)
+    await assert.rejects(shim.kill(15), /^EngineError: process already finished$/)
+    const late = { user: { uid: 0, gid: 0 }, args: ['true'], env: [], cwd: '/' }
+    await assert.rejects(
+      shim.exec({ execId: 'late', openStdin: false, process: late }),
+      /^EngineError: container \S+ is not running$/,
+    )
+  } finally {
+    closeSync(held)
+  }
+  assert.equal((await shim.exited).exitCode, 137)
 })
 
 test('the log rotates by size and keeps whole lines', { skip }, async () => {
