@@ -8,6 +8,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import { isNoSpace, noSpace } from '../base/no-space.ts'
+import { Batches } from './batches.ts'
 import { type Digest, digestOf, newHash } from './digest.ts'
 
 /** What a blob must turn out to be; a limit without a size bounds sources that did not say how long they are. */
@@ -54,34 +55,57 @@ export class Ingest implements AsyncDisposable {
     this.#offset += chunk.byteLength
   }
 
-  /** Adds all of the source. Throws invalid as soon as there is more than `limit` bytes; what came before stays. */
+  /**
+   * Adds all of the source. Throws invalid as soon as there is more than `limit` bytes; what came before stays. While one
+   * batch is written the next one gathers: as large as the source is quick, and none of it waits for more to come.
+   */
   async append(
     source: AsyncIterable<Uint8Array>,
     options: { limit?: number; signal?: AbortSignal; onBytes?: (offset: number) => void } = {},
   ): Promise<void> {
-    for await (const chunk of source) {
-      options.signal?.throwIfAborted()
-      if (options.limit !== undefined && this.#offset + chunk.byteLength > options.limit)
-        throw new EngineError('invalid', `blob is larger than the ${options.limit} bytes it was announced with`)
-      await this.#write(chunk)
-      this.#count(chunk)
-      options.onBytes?.(this.#offset)
+    const { limit = Number.POSITIVE_INFINITY, signal, onBytes } = options
+    const batches = new Batches(async (pieces, bytes) => {
+      await this.#write(pieces, bytes)
+      onBytes?.(this.#offset)
+    })
+    let taken = this.#offset
+    try {
+      for await (const chunk of source) {
+        signal?.throwIfAborted()
+        taken += chunk.byteLength
+        if (taken > limit)
+          throw new EngineError('invalid', `blob is larger than the ${limit} bytes it was announced with`)
+        await batches.add(chunk)
+      }
+    } finally {
+      // Whatever ended the source, what it gave is kept; a disk that failed is the better reason.
+      await batches.end()
     }
   }
 
   /** unavailable on a full disk, and then even a resumable one gives its space back. */
-  async #write(chunk: Uint8Array): Promise<void> {
+  async #write(pieces: readonly Uint8Array[], bytes: number): Promise<void> {
     try {
-      for (let written = 0; written < chunk.byteLength; ) {
-        const left = chunk.byteLength - written
-        const { bytesWritten } = await this.#file.write(chunk, written, left, this.#offset + written)
-        written += bytesWritten
-      }
+      const writing = this.#file.writev(pieces, this.#offset)
+      // At the same time: the writing is another thread's.
+      for (const piece of pieces) this.#hash.update(piece)
+      const { bytesWritten } = await writing
+      if (bytesWritten < bytes) await this.#writeRest(Buffer.concat(pieces).subarray(bytesWritten), bytesWritten)
+      this.#offset += bytes
     } catch (error) {
       if (!isNoSpace(error)) throw error
       await this.#file.truncate(0)
       await this.discard()
       throw noSpace('storing a blob', error)
+    }
+  }
+
+  /** A disk that is nearly full takes a part. */
+  async #writeRest(rest: Uint8Array, before: number): Promise<void> {
+    for (let written = 0; written < rest.byteLength; ) {
+      const left = rest.byteLength - written
+      const { bytesWritten } = await this.#file.write(rest, written, left, this.#offset + before + written)
+      written += bytesWritten
     }
   }
 
