@@ -76,7 +76,7 @@ export async function fetchBlob(
     let own = false
     const work = async (shared: AbortSignal, report: (progress: BlobProgress) => void): Promise<void> => {
       own = true
-      using _ = await transfers.downloads.take(shared, () => report({ status: 'Waiting' }))
+      using slot = await transfers.downloads.take(shared, () => report({ status: 'Waiting' }))
       await span('images', `download ${shortId(blob.digest)}`, () =>
         downloadBlob({
           client,
@@ -84,7 +84,11 @@ export async function fetchBlob(
           blob,
           signal: shared,
           onBytes: (current) => report({ status: 'Downloading', current, total: blob.size }),
-          onVerify: () => report({ status: 'Verifying Checksum' }),
+          onVerify: () => {
+            // The line is free for the next blob while this one goes to the disk.
+            slot[Symbol.dispose]()
+            report({ status: 'Verifying Checksum' })
+          },
         }),
       )
       report({ status: 'Download complete' })

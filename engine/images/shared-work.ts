@@ -96,7 +96,7 @@ export class Slots {
     this.#free = count
   }
 
-  /** `onWait` is called when there is none free now. Disposing what comes out frees the slot. */
+  /** `onWait` is called when there is none free now. Disposing what comes out frees the slot; once is enough. */
   async take(signal: AbortSignal | undefined, onWait?: () => void): Promise<Disposable> {
     signal?.throwIfAborted()
     if (this.#free > 0) this.#free -= 1
@@ -104,7 +104,13 @@ export class Slots {
       onWait?.()
       await this.#wait(signal)
     }
-    return { [Symbol.dispose]: () => this.#release() }
+    let held = true
+    return {
+      [Symbol.dispose]: () => {
+        if (held) this.#release()
+        held = false
+      },
+    }
   }
 
   #wait(signal: AbortSignal | undefined): Promise<void> {
