@@ -1,7 +1,7 @@
 /** The engines that are compared: ours as it is shipped, and those that this machine has. */
 import { accessSync, constants, cpSync, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { leanNode } from '../../engine/cli/setup-service.ts'
+import { leanEnvironment, leanNode } from '../../engine/cli/setup-service.ts'
 import { ApiPeer } from './api-peer.ts'
 import { Place, searchPath } from './place.ts'
 import { rootfsArchive } from './rootfs.ts'
@@ -33,6 +33,8 @@ async function drydock(): Promise<ApiPeer> {
     place,
     image: 'host',
     daemon: [
+      'env',
+      ...Object.entries(leanEnvironment).map(([name, value]) => `${name}=${value}`),
       process.execPath,
       ...leanNode,
       ...profile,

@@ -17,6 +17,7 @@ test('the service runs the current version with its directories, and lets contai
     unit,
     /^ExecStart=\/opt\/drydock\/current\/bin\/node --max-semi-space-size=1 --optimize-for-size \/opt\/drydock\/current\/main\.js engine --root \/var\/lib\/drydock /m,
   )
+  assert.match(unit, /^Environment=MALLOC_ARENA_MAX=1$/m)
   assert.match(unit, /^KillMode=process$/m)
   assert.match(unit, /^Delegate=yes\nDelegateSubgroup=\w+$/m)
 })
