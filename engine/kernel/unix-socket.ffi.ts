@@ -1,4 +1,4 @@
-/** Stream sockets of the local machine, for processes without an event loop: unix(7), socketpair(2), cmsg(3). */
+/** Sockets of the local machine, for processes without an event loop: unix(7), socketpair(2), cmsg(3). */
 import { errnoNumbers } from './errno.table.ts'
 import type { Credentials } from './file-rights.ffi.ts'
 import { addressOf, declare, declareRaw, SyscallError } from './libc.ffi.ts'
@@ -17,6 +17,7 @@ const cGetsockopt = declareRaw('int getsockopt(int fd, int level, int name, void
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
 const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const SHUT_WR = 1
@@ -55,6 +56,27 @@ export function connect(path: string, options: { wait?: boolean } = {}): number 
   if (result === 0) return fd
   cClose(fd)
   throw new SyscallError('connect', -result, JSON.stringify(path))
+}
+
+/** A socket that takes datagrams at `path`, which must not exist: non-blocking, close-on-exec. */
+export function bindDatagrams(path: string): number {
+  const fd = cSocket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
+  const address = addressFor(path)
+  cBind(fd, address, address.length)
+  return fd
+}
+
+/** A blocking, close-on-exec socket whose datagrams go to a path, or with `@` before it to an abstract name. */
+export function connectDatagrams(target: string): number {
+  const fd = cSocket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  const address = addressFor(target)
+  // The name is all bytes after a zero one, to the end.
+  const abstract = target.startsWith('@')
+  if (abstract) address[2] = 0
+  const result = cConnect(fd, address, abstract ? address.length - 1 : address.length)
+  if (result === 0) return fd
+  cClose(fd)
+  throw new SyscallError('connect', -result, JSON.stringify(target))
 }
 
 /** The next connection, waited for: blocking and close-on-exec. The listener must block, too. */

@@ -115,8 +115,15 @@ export class RuntimeBed implements Disposable {
   }
 
   /** In the background, for what is to be interrupted. */
-  spawn(words: readonly string[]): ReturnType<typeof spawn> {
-    return spawn(this.program, [...this.global, ...words], { cwd: this.directory, stdio: ['ignore', 'pipe', 'pipe'] })
+  spawn(
+    words: readonly string[],
+    { env = {}, output = 'pipe' }: { env?: Record<string, string>; output?: 'pipe' | 'ignore' } = {},
+  ): ReturnType<typeof spawn> {
+    return spawn(this.program, [...this.global, ...words], {
+      cwd: this.directory,
+      stdio: ['ignore', output, output],
+      env: { ...process.env, ...env },
+    })
   }
 
   /** `create` and `run --detach` hand their own streams on, so they must not be pipes that somebody waits for. */

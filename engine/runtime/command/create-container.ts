@@ -17,6 +17,7 @@ import type { Containers } from './containers.ts'
 import { destroy } from './delete-container.ts'
 import type { ParsedFlags } from './flags.ts'
 import { NotExecuted } from './not-executed.ts'
+import { NotifySocket, notifyTarget, withNotifySocket } from './notify-socket.ts'
 import { checkTerminal, ProcessStart, type StartOptions, startOptions, withActivation } from './process-start.ts'
 import { type CgroupRecord, type ContainerRecord, checkId } from './state-store.ts'
 
@@ -62,6 +63,7 @@ export function runVerb(containers: Containers, flags: ParsedFlags): number {
   cleanup.defer(reserve(creation))
   using start = new ProcessStart(creation.spec.process!, creation.options, containers.log)
   if (!flags.is('no-subreaper')) becomeSubreaper()
+  using notify = NotifySocket.open(containers, creation.id)
   const process = makeProcess(creation, start, undefined)
   const record = recordOf(creation, process.pid)
   try {
@@ -83,11 +85,14 @@ export function runVerb(containers: Containers, flags: ParsedFlags): number {
     throw error
   }
   cleanup.move()
-  if (creation.options.detached) return 0
+  if (creation.options.detached) {
+    notify?.untilReady(process)
+    return 0
+  }
   const end = (): void => {
     if (!flags.is('keep')) destroy(containers, record)
   }
-  return start.follow(process, end)
+  return start.follow(process, end, notify)
 }
 
 function letGo({ cgroup }: Creation, process: CreatedProcess): void {
@@ -118,17 +123,9 @@ function prepare(containers: Containers, flags: ParsedFlags, detached: boolean):
   const cgroupRecord = containers.chooseGroup(id, given)
   const cgroup = containers.group(cgroupRecord)
   if (cgroupRecord.kind !== 'none') refuseOccupied(cgroup)
-  return {
-    containers,
-    id,
-    bundle,
-    rootfs,
-    spec: { ...spec, process: withActivation(spec.process!, options) },
-    cgroup,
-    cgroupRecord,
-    flags,
-    options,
-  }
+  const notified = notifyTarget() === undefined ? spec : withNotifySocket(spec, containers.store.notifyDirectory(id))
+  const whole = { ...notified, process: withActivation(notified.process!, options) }
+  return { containers, id, bundle, rootfs, spec: whole, cgroup, cgroupRecord, flags, options }
 }
 
 function checkConfig(spec: OciSpec, { host }: Containers): void {
@@ -152,8 +149,15 @@ function refuseOccupied(cgroup: Cgroup): void {
 
 /** Takes the identifier; the returned function gives it back. */
 function reserve({ containers, id, cgroupRecord }: Creation): () => void {
-  containers.store.reserve(id, { cgroup: cgroupRecord })
-  return () => containers.store.forget(id)
+  const { store } = containers
+  store.reserve(id, { cgroup: cgroupRecord })
+  try {
+    if (notifyTarget() !== undefined) store.makeNotifyDirectory(id)
+  } catch (error) {
+    store.forget(id)
+    throw error
+  }
+  return () => store.forget(id)
 }
 
 function makeProcess(creation: Creation, start: ProcessStart, gate: number | undefined): CreatedProcess {

@@ -12,6 +12,7 @@ import type { StandardStreams } from '../request.ts'
 import type { ParsedFlags } from './flags.ts'
 import { HostTerminal } from './host-terminal.ts'
 import type { Log } from './log.ts'
+import type { NotifySocket } from './notify-socket.ts'
 import { Relay } from './relay.ts'
 import { holdSignals } from './signals.ts'
 
@@ -135,12 +136,13 @@ export class ProcessStart implements Disposable {
    * Relays until the end of the process; answers its exit code.
    *
    * @param ended called between the process's end and the end of its output: what still holds it open must go
+   * @param notify what the container says of its readiness
    */
-  follow(process: CreatedProcess, ended: () => void): number {
-    const common = { pid: process.pid, pidfd: process.pidfd, signals: this.#signals!, log: this.#log }
+  follow({ pid, pidfd, master }: CreatedProcess, ended: () => void, notify?: NotifySocket): number {
+    const common = { pid, pidfd, signals: this.#signals!, log: this.#log, ...(notify === undefined ? {} : { notify }) }
     const terminal = this.#terminal
     const relay = new Relay(
-      terminal === undefined ? { ...common, pipes: this.#pipes! } : { ...common, terminal, master: process.master! },
+      terminal === undefined ? { ...common, pipes: this.#pipes! } : { ...common, terminal, master: master! },
     )
     const exitCode = relay.untilExit()
     ended()

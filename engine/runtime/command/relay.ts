@@ -17,6 +17,7 @@ import { signalInfoSize, signalNumberIn } from '../../kernel/signals.ffi.ts'
 import { signalNumbers } from '../../kernel/signals.table.ts'
 import type { HostTerminal } from './host-terminal.ts'
 import type { Log } from './log.ts'
+import type { NotifySocket } from './notify-socket.ts'
 
 const chunkSize = 65536
 /** A pipe or terminal that poll(2) calls writable takes this many bytes without blocking; pipe(7) PIPE_BUF. */
@@ -75,6 +76,7 @@ export type Foreground = {
   /** From `holdSignals`. */
   signals: number
   log: Log
+  notify?: NotifySocket
 } & ({ terminal: HostTerminal; master: number } | { pipes: { stdin: number; stdout: number; stderr: number } })
 
 export class Relay {
@@ -117,6 +119,8 @@ export class Relay {
     const polls = this.#polls
     polls.clear()
     const signals = polls.add(this.#what.signals, pollEvents.POLLIN)
+    const { notify } = this.#what
+    const said = notify === undefined ? undefined : polls.add(notify.fd, pollEvents.POLLIN)
     const end = this.#exitCode === undefined ? polls.add(this.#what.pidfd, pollEvents.POLLIN) : undefined
     const waiting = [this.#input, ...this.#outputs]
       .filter(({ over }) => !over)
@@ -133,6 +137,7 @@ export class Relay {
       else if (flow.full) flow.drain()
       else flow.fill()
     }
+    if (said !== undefined && polls.events(said) !== 0 && notify!.take()) notify!.pass(process.pid, 'and go on')
     if (polls.events(signals) !== 0) this.#takeSignals()
     if (end !== undefined && polls.events(end) !== 0) this.#reapAll()
   }

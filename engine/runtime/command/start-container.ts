@@ -9,6 +9,7 @@ import { runHooks, stateOf } from '../hooks.ts'
 import type { Containers } from './containers.ts'
 import type { ParsedFlags } from './flags.ts'
 import { signalFirst } from './kill-container.ts'
+import { NotifySocket } from './notify-socket.ts'
 
 const refusals = {
   stopped: 'cannot start a container that has stopped',
@@ -20,12 +21,14 @@ export function startVerb(containers: Containers, flags: ParsedFlags): number {
   const { record, status } = containers.find(flags.args[0])
   if (status !== 'created') throw new EngineError('conflict', refusals[status])
   const warn = (sentence: string): void => containers.log.warn(sentence)
-  const pidfd = pidfdOpen(record.pid)
+  using cleanup = new DisposableStack()
+  const notify = NotifySocket.open(containers, record.id)
+  if (notify !== undefined) cleanup.use(notify)
+  const pidfd = cleanup.adopt(pidfdOpen(record.pid), close)
   startProcess(
     { pid: record.pid, pidfd, sync: enterGate(containers, record.id) },
     { id: record.id, bundle: record.bundle, spec: record.spec, status: 'creating', warn },
   )
-  close(pidfd)
   containers.store.closeGate(record.id)
   const state = { ...stateOf(record), status: 'running' as const, pid: record.pid }
   try {
@@ -34,6 +37,7 @@ export function startVerb(containers: Containers, flags: ParsedFlags): number {
     signalFirst(record, signalNumbers.SIGKILL)
     throw error
   }
+  notify?.untilReady({ pid: record.pid, pidfd })
   return 0
 }
 

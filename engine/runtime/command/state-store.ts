@@ -4,8 +4,10 @@
  * is found again. Files are written aside and renamed: a reader sees a whole one or none.
  */
 import {
+  chmodSync,
   closeSync,
   constants,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -18,7 +20,7 @@ import {
 import { join } from 'node:path'
 import { EngineError } from '../../base/errors.ts'
 import { isErrno } from '../../kernel/libc.ffi.ts'
-import { connect, listen } from '../../kernel/unix-socket.ffi.ts'
+import { bindDatagrams, connect, listen } from '../../kernel/unix-socket.ffi.ts'
 import { formatRecord, parseExactly } from '../../spec/config-json.ts'
 import type { OciSpec } from '../../spec/oci.ts'
 
@@ -52,6 +54,8 @@ export type ContainerRecord = CreationRecord & {
 const stateFile = 'state.json'
 const creationFile = 'creating.json'
 const gateName = 'start.sock'
+const notifyPlace = 'notify'
+export const notifyName = 'notify.sock'
 
 const validId = /^[\w+.-]+$/
 
@@ -166,11 +170,36 @@ export class StateStore {
     rmSync(join(this.directory(id), gateName), { force: true })
   }
 
+  /** What the container sees of $NOTIFY_SOCKET: a directory, so that the socket may come later. */
+  notifyDirectory(id: string): string {
+    return join(this.directory(id), notifyPlace)
+  }
+
+  makeNotifyDirectory(id: string): void {
+    mkdirSync(this.notifyDirectory(id))
+    chmodSync(this.notifyDirectory(id), 0o755)
+  }
+
+  /** Any user of the container may speak; undefined where the container was made without. */
+  openNotifySocket(id: string): number | undefined {
+    if (!existsSync(this.notifyDirectory(id))) return undefined
+    return this.#throughDirectory(
+      id,
+      (path) => {
+        rmSync(path, { force: true })
+        const fd = bindDatagrams(path)
+        chmodSync(path, 0o777)
+        return fd
+      },
+      `${notifyPlace}/${notifyName}`,
+    )
+  }
+
   /** A socket's own path is at most 107 bytes, so it is named through its directory's descriptor; unix(7). */
-  #throughDirectory<T>(id: string, work: (path: string) => T): T {
+  #throughDirectory<T>(id: string, work: (path: string) => T, name = gateName): T {
     const fd = openSync(this.directory(id), constants.O_DIRECTORY)
     try {
-      return work(`/proc/self/fd/${fd}/${gateName}`)
+      return work(`/proc/self/fd/${fd}/${name}`)
     } finally {
       closeSync(fd)
     }
