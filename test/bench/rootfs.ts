@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { cache } from './place.ts'
 
-const programs = ['/bin/sh', '/bin/true', '/bin/sleep', '/usr/bin/yes', '/usr/bin/head']
+const programs = ['/bin/sh', '/bin/true', '/bin/sleep', '/usr/bin/yes', '/usr/bin/head', '/usr/bin/awk']
 
 export function rootfsArchive(): string {
-  const path = join(cache, 'rootfs.tar')
+  const path = join(cache, `rootfs-${programs.length}.tar`)
   if (existsSync(path)) return path
   mkdirSync(cache, { recursive: true })
   const { stdout } = spawnSync('ldd', programs, { encoding: 'utf8' })
