@@ -32,12 +32,19 @@ export function cleanFileMappings(smaps: string): Mapping[] {
 }
 
 /**
- * Gives back what malloc(3) holds and nobody uses, and takes the pages of programs and libraries out of this process.
- * Those that it goes on using come back, some tens of KiB at a time and without a disk being asked.
+ * Takes the pages of programs and libraries out of this process. Those that it goes on using come back, some tens of
+ * KiB at a time and without a disk being asked.
  */
-export function returnFreePages(): void {
+export function dropPages(mappings: readonly Mapping[]): void {
+  for (const { start, length } of mappings) cMadvise(start, length, MADV_DONTNEED)
+}
+
+/** Gives back what malloc(3) holds and nobody uses, and drops the pages of files; answers which mappings those are in. */
+export function returnFreePages(): Mapping[] {
   cMallocTrim(0)
-  for (const { start, length } of cleanFileMappings(ownMappings())) cMadvise(start, length, MADV_DONTNEED)
+  const mappings = cleanFileMappings(ownMappings())
+  dropPages(mappings)
+  return mappings
 }
 
 /** Nothing where there is no descriptor left to read it by: this is done for others, and must not fail. */

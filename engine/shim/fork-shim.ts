@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { CgroupHost } from '../cgroup/cgroup.ts'
 import { closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
 import { setFileCreationMask } from '../kernel/identity.ffi.ts'
+import type { Mapping } from '../kernel/memory.ffi.ts'
 import { becomeSubreaper, exit, setProcessName, startSession } from '../kernel/process.ffi.ts'
 import { blockSignals, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
@@ -39,7 +40,12 @@ export function readShimFiles(directory: string): ShimFiles {
   return { directory, config, spec }
 }
 
-export type ShimStart = ShimFiles & { listener: number; cgroups: CgroupHost }
+export type ShimStart = ShimFiles & {
+  listener: number
+  cgroups: CgroupHost
+  /** Where the spawner, and so its child, has nothing but what the files have. */
+  filePages: readonly Mapping[]
+}
 
 /** Runs in the child, to its end. A failure of the shim itself is left in the container's directory. */
 export function runShim(start: ShimStart): never {

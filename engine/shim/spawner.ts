@@ -56,7 +56,7 @@ function serve(): never {
       const files = readShimFiles(directory)
       const listener = listenIn(directory)
       const { pid } = clone({ flags: 0n })
-      if (pid === 0) runShim({ ...files, listener, cgroups })
+      if (pid === 0) runShim({ ...files, listener, cgroups, filePages })
       close(listener)
       write(daemon, encodeSpawn({ number, pid }))
     } catch (error) {
@@ -81,6 +81,7 @@ function serve(): never {
     },
   })
   const proven = proveFork()
+  const filePages = returnFreePages()
   write(daemon, encodeSpawn({ number: 0, proven }))
   loop.atRest(restful, returnFreePages)
   loop.run()
@@ -93,7 +94,7 @@ function main(): never {
   if (mode !== 'shim' || directory === undefined) return serve()
   const files = readShimFiles(directory)
   const listener = listenIn(directory)
-  return runShim({ ...files, listener, cgroups: detectCgroups() })
+  return runShim({ ...files, listener, cgroups: detectCgroups(), filePages: [] })
 }
 
 main()

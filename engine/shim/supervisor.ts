@@ -9,6 +9,7 @@ import { timestamp } from '../base/time.ts'
 import type { Cgroup, CgroupHost } from '../cgroup/cgroup.ts'
 import { close, pollEvents, read } from '../kernel/descriptors.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
+import { dropPages, type Mapping } from '../kernel/memory.ffi.ts'
 import { type ChildExit, currentPid, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { accept } from '../kernel/unix-socket.ffi.ts'
@@ -40,6 +41,8 @@ export type SupervisorOptions = {
   signals: number
   nullDevice: number
   cgroups: CgroupHost
+  /** As in ShimStart. */
+  filePages: readonly Mapping[]
 }
 
 type Supervised<Process = Pick<CreatedProcess, 'pid' | 'pidfd'>> = {
@@ -56,6 +59,8 @@ type Supervised<Process = Pick<CreatedProcess, 'pid' | 'pidfd'>> = {
 const execPatience = 2000
 /** How long what is left of a container may take to die; milliseconds. */
 const killPatience = 10_000
+/** Milliseconds without anything to do, after which a shim is as small as it can be. */
+const restful = 2000
 /** The daemon's first connection comes within this many milliseconds, or never. */
 const firstContact = 30_000
 
@@ -98,6 +103,7 @@ export class Supervisor implements ConnectionOwner {
     this.#loop.after(firstContact, () => {
       if (this.#init.process === undefined && this.#controls.size === 0) this.#leave()
     })
+    this.#loop.atRest(restful, () => dropPages(this.#options.filePages))
     this.#loop.run()
   }
 
