@@ -75,9 +75,13 @@ async function idle(peer: ApiPeer): Promise<number[]> {
   return [sum(peer.place.processes().map(pss))]
 }
 
+const settlingOfShims = 4000
+
 async function shim(peer: ApiPeer): Promise<number[]> {
   const before = new Set(peer.place.processes())
   await using _owned = await peer.sleepers(50)
+  // As with the idle engine: what a start needed may be given back first.
+  await sleep(settlingOfShims)
   const added = peer.place.processes().filter((pid) => !before.has(pid))
   return [sum(added.map(pss)) / 50]
 }
