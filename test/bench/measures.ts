@@ -112,7 +112,7 @@ async function logged(peer: ApiPeer, program = writer): Promise<{ id: string; to
 }
 
 const logWrite =
-  (program: string): Measure['take'] =>
+  (program: string): ((peer: ApiPeer, rounds: number) => Promise<number[]>) =>
   (peer, rounds) =>
     each(rounds, async () => {
       const { id, took } = await logged(peer, program)
@@ -136,7 +136,7 @@ async function logRead(peer: ApiPeer, rounds: number): Promise<number[]> {
 
 /** The same program without any engine, to a file on the peer's disk. */
 const writeAlone =
-  (program: string): Measure['take'] =>
+  (program: string): ((peer: ApiPeer, rounds: number) => Promise<number[]>) =>
   (peer, rounds) =>
     each(rounds, async () => {
       const path = peer.place.path('lines')
