@@ -82,10 +82,26 @@ function oldest(path: string, maxFile: number): LogFile | undefined {
 
 const step = 65536
 
-/** The offset at which the last `count` lines begin, and how many lines were found from there; read from the end. */
-export function tailOffset(file: LogFile, count: number): { offset: number; lines: number } {
+/** Where the last whole line ends: the one after it is being written, or was when the machine went down. */
+function endOfLines({ fd }: LogFile, size: number): number {
   const buffer = Buffer.allocUnsafe(step)
-  const { size } = fstatSync(file.fd)
+  for (let end = size, room = 1; end > 0; room = step) {
+    const start = Math.max(0, end - room)
+    const at = buffer.subarray(0, readSync(fd, buffer, 0, end - start, start)).lastIndexOf(10)
+    if (at >= 0) return start + at + 1
+    end = start
+  }
+  return 0
+}
+
+/**
+ * The offset at which the last `count` lines begin, and how many lines were found from there; read from the end.
+ *
+ * @param most bytes of the file that count
+ */
+export function tailOffset(file: LogFile, count: number, most: number): { offset: number; lines: number } {
+  const buffer = Buffer.allocUnsafe(step)
+  const size = endOfLines(file, Math.min(fstatSync(file.fd).size, most))
   let lines = 0
   for (let end = size; end > 0; ) {
     const start = Math.max(0, end - step)

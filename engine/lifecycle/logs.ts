@@ -70,6 +70,7 @@ class LogReading {
   readonly #decoder: LogDecoder
   /** Settles when no more output can come; undefined: it has stopped already. */
   readonly #exit: Promise<unknown> | undefined
+  #end: LogOptions['end']
   #rest: Buffer = Buffer.alloc(0)
   #changes: Changes | undefined
 
@@ -79,6 +80,7 @@ class LogReading {
     this.#path = container.logPath
     this.#maxFile = logLimits(container.hostConfig.LogConfig).maxFile
     this.#options = options
+    this.#end = options.end
     this.#exit = options.follow ? engine.shims.get(container.id)?.exited : undefined
     this.#decoder = new LogDecoder({
       stdout: options.stdout,
@@ -103,9 +105,13 @@ class LogReading {
     if (changes !== undefined && this.#options.until) changes.endAt(this.#options.until * 1000)
     const files = openLogFiles(this.#path, this.#maxFile)
     open.defer(() => closeFiles(files))
-    const from = this.#start(files)
     let last: { file: LogFile; offset: number } | undefined
-    for (const [index, file] of upTo(this.#options.end, files).entries()) {
+    // Whoever writes faster than this is read would have it go on for ever.
+    const newest = files.at(-1)
+    if (!this.#options.follow && newest !== undefined)
+      this.#end ??= { inode: newest.inode, offset: fstatSync(newest.fd).size }
+    const from = this.#start(files)
+    for (const [index, file] of upTo(this.#end, files).entries()) {
       if (index < from.index) continue
       last = { file, offset: index === from.index ? from.offset : 0 }
       yield* this.#drain(last)
@@ -121,7 +127,8 @@ class LogReading {
       return { index: Math.max(0, files.length - 1), offset: last === undefined ? 0 : fstatSync(last.fd).size }
     }
     for (let index = files.length - 1; index >= 0; index -= 1) {
-      const { offset, lines } = tailOffset(files[index] as LogFile, wanted)
+      const file = files[index] as LogFile
+      const { offset, lines } = tailOffset(file, wanted, this.#endIn(file))
       wanted -= lines
       if (wanted <= 0) return { index, offset }
     }
@@ -129,7 +136,7 @@ class LogReading {
   }
 
   #endIn({ inode }: LogFile): number {
-    const { end } = this.#options
+    const end = this.#end
     return typeof end === 'object' && end.inode === inode ? end.offset : Number.POSITIVE_INFINITY
   }
 

@@ -10,12 +10,12 @@ const field = (pid: number, file: string, name: string): number =>
 const children = (pid: number): number[] =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
 
-/** `memory` in KiB, proportional set size of all. */
+/** `memory` in KiB, without pages of files: whoever else runs the same program shares those. */
 export function holdings(engine: TestEngine): Holdings {
   const pids = [engine.pid, ...children(engine.pid)]
   const sum = (of: (pid: number) => number): number => pids.reduce((total, pid) => total + of(pid), 0)
   return {
-    memory: sum((pid) => field(pid, 'smaps_rollup', 'Pss')),
+    memory: sum((pid) => field(pid, 'smaps_rollup', 'Pss_Anon')),
     descriptors: sum((pid) => readdirSync(`/proc/${pid}/fd`).length),
     threads: sum((pid) => field(pid, 'status', 'Threads')),
     processes: pids.length,
