@@ -140,6 +140,10 @@ const restartPolicy = goObject({
 
 const portBinding = goObject({ HostIp: z.string().default(''), HostPort: z.string().default('') })
 
+/** struct winsize; TIOCSWINSZ(2const). */
+const cells = z.number().int().min(0).max(65535)
+const consoleSize = z.tuple([cells, cells]).exactOptional()
+
 const hostConfigShape = {
   ...resourcesShape,
   Binds: optionalTexts,
@@ -179,7 +183,7 @@ const hostConfigShape = {
   Init: optionalFlag,
   Runtime: optionalText,
   Annotations: optionalMap,
-  ConsoleSize: z.tuple([z.number().int(), z.number().int()]).exactOptional(),
+  ConsoleSize: consoleSize,
   MaskedPaths: optionalTexts,
   ReadonlyPaths: optionalTexts,
 }
@@ -221,8 +225,6 @@ export const updateBody = goObject({ ...resourcesShape, RestartPolicy: restartPo
 
 /** `POST /commit` may carry changes of the configuration; empty: the container's own. */
 export const commitBody = goObject({ ...configShape, Image: optionalText })
-
-const consoleSize = z.tuple([z.number().int().min(0), z.number().int().min(0)]).exactOptional()
 
 export const createExecBody = goObject({
   AttachStdin: z.boolean().default(false),

@@ -1,5 +1,6 @@
 /** What happens, as it happens. */
 import * as z from 'zod'
+import { longestTimer } from '../base/time.ts'
 import type { EngineEvent } from '../lifecycle/events.ts'
 import { lines } from './answer.ts'
 import type { Event } from './contract/docker.ts'
@@ -96,8 +97,6 @@ const events = route({
     })
   },
 })
-
-const longestTimer = 2 ** 31 - 1
 
 /** Resolves when the client has gone, or after some milliseconds. */
 async function gone(signal: AbortSignal, milliseconds = Number.POSITIVE_INFINITY): Promise<void> {

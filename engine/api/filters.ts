@@ -1,8 +1,11 @@
 /** The `filters` parameter: which objects of a list are meant. Both wire forms, `{"k":{"v":true}}` and `{"k":["v"]}`. */
+import { Pattern } from '../base/pattern.ts'
 import { invalid } from './errors.ts'
 
 export class Filters {
   readonly #values: ReadonlyMap<string, readonly string[]>
+
+  readonly #patterns = new Map<string, Pattern | undefined>()
 
   constructor(values: ReadonlyMap<string, readonly string[]>) {
     this.#values = values
@@ -60,9 +63,15 @@ export class Filters {
   /** Names and ids: an unanchored regular expression; one that is broken is compared literally. */
   pattern(key: string, candidates: readonly string[]): boolean {
     return this.any(key, (value) => {
-      const expression = regularExpression(value)
-      return candidates.some((candidate) => candidate === value || (expression?.test(candidate) ?? false))
+      const pattern = this.#patternOf(value)
+      return candidates.some((candidate) => candidate === value || (pattern?.test(candidate) ?? false))
     })
+  }
+
+  /** Undefined for one that is broken. */
+  #patternOf(value: string): Pattern | undefined {
+    if (!this.#patterns.has(value)) this.#patterns.set(value, parsedPattern(value))
+    return this.#patterns.get(value)
   }
 
   /** `until`: a time; true for what is older. Unix seconds, RFC 3339 or a duration such as `24h`. */
@@ -80,11 +89,9 @@ function valuesOf(value: unknown): string[] {
   throw invalid('invalid filter')
 }
 
-/** Long patterns are refused: this process must not spend its time in one. */
-function regularExpression(value: string): RegExp | undefined {
-  if (value.length > 256) return undefined
+function parsedPattern(value: string): Pattern | undefined {
   try {
-    return new RegExp(value)
+    return new Pattern(value)
   } catch {
     return undefined
   }

@@ -1,28 +1,15 @@
 /** Which images a list means. */
 import type { Image } from '../images/image.ts'
-import { invalid } from './errors.ts'
 import type { Filters } from './filters.ts'
+import { Glob } from './glob.ts'
 
 const known = ['dangling', 'label', 'label!', 'before', 'since', 'reference', 'until']
 
-/** Go's path.Match for `*` and `?`, over a whole name: neither crosses a slash. */
-function globPattern(glob: string): RegExp {
-  if (glob.length > 512) throw invalid(`invalid filter 'reference': a pattern of more than 512 characters`)
-  // A run of stars says no more than one.
-  const source = glob
-    .replace(/\*+/g, '*')
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '[^/]*')
-    .replaceAll('?', '[^/]')
-  return new RegExp(`^${source}$`)
-}
-
 /** A glob on the whole familiar name, or on it without its tag. */
-function matchesReference(glob: string, image: Image): boolean {
-  const pattern = globPattern(glob)
+function matchesReference(glob: Glob, image: Image): boolean {
   return [...image.tags, ...image.digests].some((name) => {
     const bare = name.replace(/@.*$/, '').replace(/:[^/:]*$/, '')
-    return pattern.test(name) || pattern.test(bare)
+    return glob.matches(name) || glob.matches(bare)
   })
 }
 
@@ -39,6 +26,7 @@ export function listedImages(images: Image[], filters: Filters, get: (reference:
     const reference = filters.get(key)[0]
     return reference === undefined ? undefined : created(get(reference))
   }
+  const globs = new Map(filters.get('reference').map((text) => [text, new Glob(text)]))
   const before = bound('before')
   const since = bound('since')
   const chosen = images.filter(
@@ -46,7 +34,7 @@ export function listedImages(images: Image[], filters: Filters, get: (reference:
       (dangling === undefined || dangling === isDangling(image)) &&
       (before === undefined || created(image) < before) &&
       (since === undefined || created(image) > since) &&
-      filters.any('reference', (glob) => matchesReference(glob, image)) &&
+      filters.any('reference', (text) => matchesReference(globs.get(text) as Glob, image)) &&
       filters.labels(image.config.config?.Labels ?? {}) &&
       filters.olderThanUntil(created(image) || oldest),
   )

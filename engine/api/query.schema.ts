@@ -23,7 +23,9 @@ export const flagOn = z.preprocess(first, z.string().default('1')).transform((va
 /** A whole number, or absent. */
 export const integer = z
   .preprocess(first, z.string().default(''))
-  .refine((value) => value === '' || /^[+-]?\d+$/.test(value), { error: (issue) => `invalid number: "${issue.input}"` })
+  .refine((value) => value === '' || (/^[+-]?\d+$/.test(value) && Number.isSafeInteger(Number(value))), {
+    error: (issue) => `invalid number: "${issue.input}"`,
+  })
   .transform((value) => (value === '' ? undefined : Number(value)))
 
 /** A number of character cells. */
@@ -34,10 +36,15 @@ export const cells = z
   })
   .transform(Number)
 
+/** Unix seconds: the year 5138. What is later is no time that anybody means. */
+const latest = 1e11
+
 /** Unix seconds with an optional fraction; empty and `0` are absent. */
 export const instant = z
   .preprocess(first, z.string().default(''))
-  .refine((value) => /^(-?\d+(\.\d*)?)?$/.test(value), { error: (issue) => `invalid timestamp: "${issue.input}"` })
+  .refine((value) => /^(-?\d+(\.\d*)?)?$/.test(value) && Math.abs(Number(value)) < latest, {
+    error: (issue) => `invalid timestamp: "${issue.input}"`,
+  })
   .transform((value) => (value === '' || Number(value) === 0 ? undefined : Number(value)))
 
 export const filters = z.preprocess(first, z.string().default('')).transform((value) => Filters.parse(value))

@@ -14,6 +14,9 @@ const compile = (route: Route): Entry => ({
   matches: match(route.path.replace(/\{(\w+)\}/g, '*$1'), { sensitive: true }),
 })
 
+/** Far beyond any name. Patterns are tried one after another, and some of them have two names in one. */
+const longestPath = 8192
+
 const names = (route: Route): number => route.path.split('{').length
 
 export class Router {
@@ -25,6 +28,7 @@ export class Router {
 
   /** not-found for an unknown path and for an unknown method alike, as dockerd answers. */
   find(method: string, path: string): Found {
+    if (path.length > longestPath) throw invalid(`invalid path: more than ${longestPath} characters`)
     for (const { route, matches } of this.#entries) {
       if (route.method !== method) continue
       const found = this.#match(matches, path)
@@ -41,6 +45,8 @@ export class Router {
       throw invalid(`invalid percent-encoding in the path: ${path}`, error)
     }
     if (result === false) return undefined
+    if (Object.values(result.params).some((value) => [value].flat().some((part) => part?.includes('\0'))))
+      throw invalid('invalid path: a NUL character')
     return Object.fromEntries(
       Object.entries(result.params).map(([name, value]) => [
         name,

@@ -9,8 +9,9 @@ import { span } from '../trace/trace.ts'
 import type { Answer } from './answer.ts'
 import { type ApiVersion, splitVersion } from './api-version.ts'
 import type { Engine } from './engine.ts'
-import { invalid, wireError } from './errors.ts'
+import { wireError } from './errors.ts'
 import { check, parseJson, readBody } from './json-body.ts'
+import { parseQuery } from './query-text.ts'
 import { hijackConnection, rawError, sendPlain } from './raw-answer.ts'
 import type { ApiRequest, Route } from './route.ts'
 import { type Found, Router } from './router.ts'
@@ -21,6 +22,10 @@ import { serveWebSocket } from './web-socket.ts'
 /** As Go's: dockerode repeats whole request bodies in the address. */
 const maxHeaderSize = 1024 * 1024
 
+/** Milliseconds that the head of a request may take, and between two looks at those that are late. */
+type HeadTiming = { headersTimeout: number; connectionsCheckingInterval: number }
+const usualTiming: HeadTiming = { headersTimeout: 60_000, connectionsCheckingInterval: 30_000 }
+
 type Target = Found & { version: ApiVersion; query: Record<string, string | string[]> }
 
 export class ApiServer {
@@ -29,11 +34,11 @@ export class ApiServer {
   readonly #taken = new Set<Socket>()
   readonly http: Server
 
-  constructor(engine: Engine, routes: readonly Route[]) {
+  constructor(engine: Engine, routes: readonly Route[], timing: HeadTiming = usualTiming) {
     this.#engine = engine
     this.#router = new Router(routes)
     // Uploads and followed logs last as long as they last: only the head of a request has a limit in time.
-    this.http = createServer({ maxHeaderSize, requestTimeout: 0, keepAliveTimeout: 120_000 })
+    this.http = createServer({ maxHeaderSize, requestTimeout: 0, keepAliveTimeout: 120_000, ...timing })
     this.http.on('request', (request, response) => void this.#answer(request, response))
     this.http.on('upgrade', (request, socket, head) => void this.#takeOver(request, socket as Socket, head))
     this.http.on('clientError', refuseMalformed)
@@ -51,12 +56,7 @@ export class ApiServer {
   #target(method: string, url: string): Target {
     const at = url.indexOf('?')
     const { version, path } = splitVersion(at < 0 ? url : url.slice(0, at))
-    const query: Record<string, string | string[]> = {}
-    for (const [key, value] of new URLSearchParams(at < 0 ? '' : url.slice(at + 1))) {
-      const known = Object.hasOwn(query, key) ? query[key]! : undefined
-      query[key] = known === undefined ? value : [known, value].flat()
-    }
-    return { ...this.#router.find(method, path), version, query }
+    return { ...this.#router.find(method, path), version, query: parseQuery(at < 0 ? '' : url.slice(at + 1)) }
   }
 
   #takesOver(method: string, url: string): boolean {
@@ -149,9 +149,9 @@ function refuseMalformed(error: Error & { code?: string }, socket: Socket): void
     return
   }
   setTimeout(() => socket.destroy(), lingering).unref()
-  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
-  const reason = tooLarge
-    ? invalid(`request header fields too large: more than ${maxHeaderSize} bytes`)
-    : invalid(`malformed HTTP request: ${messageOf(error)}`)
-  rawError(socket, tooLarge ? 431 : 400, reason.message)
+  if (error.code === 'HPE_HEADER_OVERFLOW')
+    rawError(socket, 431, `request header fields too large: more than ${maxHeaderSize} bytes`)
+  else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    rawError(socket, 408, 'request timeout: the head of the request did not come in time')
+  else rawError(socket, 400, `malformed HTTP request: ${messageOf(error)}`)
 }

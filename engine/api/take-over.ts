@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import { Transform, type TransformCallback } from 'node:stream'
 import { EngineError } from '../base/errors.ts'
 import { invalid } from './errors.ts'
+import { largestBody } from './json-body.ts'
 
 type HeadCallback = (...args: unknown[]) => unknown
 type Parser = Record<number, HeadCallback> & { constructor: { kOnHeadersComplete?: number } }
@@ -42,12 +43,16 @@ export function decideTakeOver(server: Server, decide: (method: string, url: str
   })
 }
 
-/** Takes Transfer-Encoding: chunked off; RFC 9112 section 7.1. Ends at the last chunk; what follows goes to `rest`. */
+/**
+ * Takes Transfer-Encoding: chunked off; RFC 9112 section 7.1. Ends behind the last chunk and its trailers, which are passed over; what
+ * follows goes to `rest`.
+ */
 class Dechunker extends Transform {
   rest: Buffer = Buffer.alloc(0)
   done = false
   #held: Buffer = Buffer.alloc(0)
   #left = 0
+  #trailers = false
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
     this.#held = Buffer.concat([this.#held, chunk])
@@ -75,19 +80,22 @@ class Dechunker extends Transform {
     }
     const line = this.#held.toString('latin1', 0, at)
     this.#held = this.#held.subarray(at + 2)
+    if (this.#trailers) return this.#trailer(line)
     // The empty line is the end of the data of the chunk before.
     if (line === '') return true
     if (!/^[0-9a-fA-F]{1,8}\s*(;.*)?$/.test(line)) throw invalid('malformed chunked body: no chunk size')
     this.#left = Number.parseInt(line, 16)
-    if (this.#left === 0) this.#finish()
+    this.#trailers = this.#left === 0
     return true
   }
 
-  /** Trailers are not expected: the empty line after the last chunk belongs to it. */
-  #finish(): void {
+  /** The empty line may come in a piece of its own: taken for what follows, it would be typed into a container. */
+  #trailer(line: string): boolean {
+    if (line !== '') return true
     this.done = true
-    this.rest = this.#held.subarray(this.#held.indexOf('\r\n') === 0 ? 2 : 0)
+    this.rest = this.#held
     this.push(null)
+    return false
   }
 }
 
@@ -114,8 +122,6 @@ async function readExactly(socket: Socket, size: number): Promise<Buffer> {
   }
   return Buffer.concat(chunks)
 }
-
-const largestBody = 16 * 1024 * 1024
 
 /** Reads the body of a request whose connection was taken over; what follows it stays in the socket. */
 export async function readTakenBody(socket: Socket, headers: IncomingHttpHeaders): Promise<Buffer> {

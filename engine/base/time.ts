@@ -3,6 +3,9 @@
 /** What a container that never ran has for its times (Go's zero time). Clients compare with it. */
 export const never = '0001-01-01T00:00:00Z'
 
+/** Milliseconds: timers take no more, and one that is set to more is over at once. */
+export const longestTimer = 2 ** 31 - 1
+
 /** Milliseconds between the fine clock, which counts from the start of the process, and the machine's. */
 let behind = 0
 

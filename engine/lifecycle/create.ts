@@ -15,7 +15,7 @@ import type { CreateContainer } from './containers.ts'
 import { copyUp } from './copy-up.ts'
 import { endpointSettings } from './endpoint-settings.ts'
 import { announce, type Engine, stateDirectory } from './engine.ts'
-import { checkConfig, checkHostConfig, completeHostConfig } from './host-config.ts'
+import { checkConfig, checkHostConfig, checkPublished, completeHostConfig } from './host-config.ts'
 import { commandOf, mergeImage } from './image-merge.ts'
 import { writeLeftovers } from './leftovers.ts'
 import { checkedLinks } from './links.ts'
@@ -60,6 +60,7 @@ function planCreation(engine: Engine, request: CreateContainer): Plan {
   const config = mergeImage(image.config.config ?? {}, request.config)
   checkConfig(config)
   checkHostConfig(request.config, request.hostConfig)
+  checkPublished(config, request.hostConfig)
   checkUserNamespace(engine, request.hostConfig)
   const hostConfig = withLinks(
     engine,

@@ -1,5 +1,6 @@
 /** A container's health as its probes tell it; wire facts 115–118. Pure. */
 import { EngineError } from '../base/errors.ts'
+import { longestTimer } from '../base/time.ts'
 import type { ContainerConfig, Health, ProbeResult } from './container.ts'
 
 /** Durations in milliseconds. */
@@ -20,7 +21,7 @@ const kept = 5
 export const longestOutput = 4096
 
 const milliseconds = (nanoseconds: number | undefined, otherwise: number): number =>
-  nanoseconds === undefined || nanoseconds === 0 ? otherwise : nanoseconds / 1e6
+  nanoseconds === undefined || nanoseconds === 0 ? otherwise : Math.min(nanoseconds / 1e6, longestTimer)
 
 /** What to run and when; undefined where the container has no health check. invalid for a kind of test there is not. */
 export function healthTest(config: ContainerConfig): HealthTest | undefined {

@@ -90,6 +90,20 @@ function checkPorts(host: HostConfig): void {
   }
 }
 
+/**
+ * Throws invalid for ports that would be found unpublishable at the start: this engine's ports are held by sockets, which it can pass
+ * on for two protocols.
+ *
+ * @param config with what the image exposes
+ */
+export function checkPublished(config: ContainerConfig, host: HostConfig): void {
+  // There are none to be published: docker passes over what is asked for.
+  if (host.NetworkMode === 'host' || host.NetworkMode === 'none') return
+  const all = host.PublishAllPorts === true ? Object.keys(config.ExposedPorts ?? {}) : []
+  const unknown = [...Object.keys(host.PortBindings ?? {}), ...all].find((port) => /\/sctp$/i.test(port))
+  if (unknown !== undefined) invalid(`cannot publish ${unknown}: only tcp and udp ports can be published`)
+}
+
 function isPort(text: string): boolean {
   const [, first, last] = portPattern.exec(text) ?? []
   return (

@@ -3,6 +3,7 @@
  * `local` has the form of the json-file one, under a name that clients are not told: nobody else may read it. Pure.
  */
 import { EngineError } from '../base/errors.ts'
+import { Pattern } from '../base/pattern.ts'
 import type { Container, HostConfig } from './container.ts'
 
 type LogConfig = HostConfig['LogConfig']
@@ -27,12 +28,13 @@ export const logDriver = (log: LogConfig): string => log?.Type || 'json-file'
 export function checkLog(log: LogConfig): void {
   const driver = logDriver(log)
   if (driver === 'none') return
-  const known = options[driver] ?? invalid(`logger: no log driver named '${driver}' is registered`)
+  const known =
+    (Object.hasOwn(options, driver) ? options[driver] : undefined) ??
+    invalid(`logger: no log driver named '${driver}' is registered`)
   for (const [name, value] of Object.entries(log?.Config ?? {})) {
-    if (common[name] !== undefined && value !== common[name])
-      invalid(`logger: logging mode not supported: ${value}; only ${common[name]} is`)
-    if (common[name] === undefined && !known.includes(name))
-      invalid(`unknown log opt '${name}' for ${driver} log driver`)
+    const only = Object.hasOwn(common, name) ? common[name] : undefined
+    if (only !== undefined && value !== only) invalid(`logger: logging mode not supported: ${value}; only ${only} is`)
+    if (only === undefined && !known.includes(name)) invalid(`unknown log opt '${name}' for ${driver} log driver`)
   }
   checkCompress(log?.Config?.compress)
   for (const name of ['labels-regex', 'env-regex'] as const) pattern(name, log?.Config?.[name])
@@ -70,10 +72,10 @@ function bytesOf(text: string): number {
 
 const listed = (text: string | undefined): string[] => (text ?? '').split(',').filter((name) => name !== '')
 
-function pattern(option: string, text: string | undefined): RegExp | undefined {
+function pattern(option: string, text: string | undefined): Pattern | undefined {
   if (text === undefined || text === '') return undefined
   try {
-    return new RegExp(text)
+    return new Pattern(text)
   } catch (error) {
     throw new EngineError('invalid', `${option}: ${JSON.stringify(text)} is not a regular expression`, { cause: error })
   }
@@ -93,7 +95,8 @@ function tagOf(container: Tagged, template: string): string {
     DaemonName: 'docker',
   }
   return template.replace(/\{\{(.*?)\}\}/g, (_, inner: string) => {
-    const value = fields[/^\s*\.(\w+)\s*$/.exec(inner)?.[1] ?? '']
+    const name = /^\s*\.(\w+)\s*$/.exec(inner)?.[1] ?? ''
+    const value = Object.hasOwn(fields, name) ? fields[name] : undefined
     return (
       value ??
       invalid(

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { EngineError } from '../base/errors.ts'
-import { timestamp } from '../base/time.ts'
+import { longestTimer, timestamp } from '../base/time.ts'
 import type { Container } from './container.ts'
 import type { LogOptions } from './containers.ts'
 import type { Engine } from './engine.ts'
@@ -209,7 +209,7 @@ class Changes implements Disposable {
 
   /** @param time milliseconds since the epoch */
   endAt(time: number): void {
-    this.#timer = setTimeout(() => this.end(), Math.min(Math.max(0, time - Date.now()), 2 ** 31 - 1)).unref()
+    this.#timer = setTimeout(() => this.end(), Math.min(Math.max(0, time - Date.now()), longestTimer)).unref()
   }
 
   /** What is written already is the last. */

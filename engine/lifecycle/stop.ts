@@ -1,6 +1,7 @@
 /** Ending a container's process, kindly at first; wire fact 48. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EngineError } from '../base/errors.ts'
+import { longestTimer } from '../base/time.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import type { Container } from './container.ts'
 import { announce, cgroupPath, type Engine } from './engine.ts'
@@ -111,7 +112,7 @@ async function ended(engine: Engine, id: string, timeout: number | undefined): P
   if (exit === undefined) return true
   if (timeout === undefined) return exit.then(() => true)
   const patience = new AbortController()
-  const late = sleep(timeout, false, { signal: patience.signal }).catch(() => false)
+  const late = sleep(Math.min(timeout, longestTimer), false, { signal: patience.signal }).catch(() => false)
   const result = await Promise.race([exit.then(() => true), late])
   patience.abort()
   return result
