@@ -29,9 +29,15 @@ function card(): Disposable {
 function lacks(kind: StackedKind): string | false {
   if (skip !== false) return skip
   unshare(['network'])
+  // Not on the loopback: it carries no VLANs, whatever the kernel has.
+  using _card = card()
   using socket = new NetlinkSocket('NETLINK_ROUTE')
+  const parent = socket
+    .dump(listLinks())
+    .map(linkIn)
+    .find(({ name }) => name === 'card0')!.index
   try {
-    socket.change(addStackedLink({ name: 'probe0', parent: 1, kind }))
+    socket.change(addStackedLink({ name: 'probe0', parent, kind }))
     socket.change(deleteLink('probe0'))
     return false
   } catch (error) {
