@@ -11,6 +11,7 @@ import { type Measure, measures } from './measures.ts'
 import { startPeers } from './peers.ts'
 import { median, type Row, tableLines } from './result-table.ts'
 import { runtimeMeasures, startRuntimes } from './runtimes.ts'
+import { supervisedName, superviseRuns } from './supervised.ts'
 
 const known = 'dockerd, elsewhere'
 
@@ -67,12 +68,13 @@ async function bench(names: readonly string[], stop: AbortSignal, interrupted: P
       const ofRuntime = runtimeMeasures[measure.name]
       if (ofRuntime !== undefined)
         for (const [name, runtime] of runtimes) await note(name, (rounds) => ofRuntime(runtime, rounds))
+      if (measure.name === 'run-none') await note(supervisedName, superviseRuns)
       const reference = knownDockerd[measure.name]
       if (reference !== undefined && !peers.has('dockerd')) values.set(known, reference)
       rows.push({ title: `${measure.name}: ${measure.title}`, unit: measure.unit, values })
     }
     if (stop.aborted) return
-    const columns = [...peers.keys(), ...runtimes.keys(), ...(peers.has('dockerd') ? [] : [known])]
+    const columns = [...peers.keys(), supervisedName, ...runtimes.keys(), ...(peers.has('dockerd') ? [] : [known])]
     console.log(`\n${tableLines(columns, rows).join('\n')}\n\nload now ${load()}; (N×): ours is N times better`)
     for (const line of notes) console.log(line)
   }

@@ -1,0 +1,26 @@
+/** What is below the API, alone: spawner, shim and runtime, from a bundle on the disk to a container that has gone. */
+import { ShimBed } from '../kernel/shim-bed.ts'
+
+export const supervisedName = 'drydock-shim'
+
+/** Milliseconds of each run of `true`, from the request for a shim to the shim's end. */
+export async function superviseRuns(rounds: number): Promise<number[]> {
+  const bed = await ShimBed.start()
+  const times: number[] = []
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      const start = performance.now()
+      const { bundle, shim } = await bed.launch(['true'])
+      using _bundle = bundle
+      await shim.create()
+      await shim.start()
+      const { exitCode } = await shim.exited
+      await shim.release()
+      times.push(performance.now() - start)
+      if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`)
+    }
+  } finally {
+    await bed.close()
+  }
+  return times
+}
