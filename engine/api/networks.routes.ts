@@ -44,8 +44,8 @@ function networkView(engine: Engine, network: Network, members: boolean): WireNe
     Internal: network.internal,
     Attachable: network.attachable,
     Ingress: false,
-    ConfigFrom: { Network: '' },
-    ConfigOnly: false,
+    ConfigFrom: { Network: network.configFrom ?? '' },
+    ConfigOnly: network.configOnly ?? false,
     Containers: Object.fromEntries(
       on.map(({ containerId, containerName, endpoint }) => [
         containerId,
@@ -139,12 +139,8 @@ const create = route({
   path: '/networks/create',
   body: createBody,
   handle: async (engine, { body }) => {
-    if (body.Ingress === true || body.ConfigOnly === true || body.Scope === 'swarm')
+    if (body.Ingress === true || body.Scope === 'swarm')
       throw invalid('networks of a swarm cannot be made here: this engine is one machine')
-    if (body.ConfigFrom?.Network)
-      throw invalid(
-        `network ${body.Name} cannot take its configuration from ${body.ConfigFrom.Network}: give it its own`,
-      )
     const request = {
       name: body.Name,
       ...(body.Driver ? { driver: body.Driver } : {}),
@@ -155,6 +151,8 @@ const create = route({
       ...(body.IPAM === undefined ? {} : { ipam: body.IPAM }),
       ...(body.Options === undefined ? {} : { options: body.Options }),
       ...(body.Labels === undefined ? {} : { labels: body.Labels }),
+      ...(body.ConfigOnly === true ? { configOnly: true } : {}),
+      ...(body.ConfigFrom?.Network ? { configFrom: body.ConfigFrom.Network } : {}),
     }
     const network = await engine.networks.create(request)
     announce(engine, 'create', network)
@@ -207,16 +205,17 @@ export function unusedNetworks(engine: Engine, wanted: Filters): Network[] {
         Object.entries(networks).flatMap(([name, { NetworkID }]) => [name, NetworkID ?? name]),
       ),
   )
-  return engine.networks
-    .list()
-    .filter(
-      (network) =>
-        !predefined.has(network.name) &&
-        !used.has(network.id) &&
-        !used.has(network.name) &&
-        wanted.labels(network.labels) &&
-        wanted.olderThanUntil(network.created),
-    )
+  const all = engine.networks.list()
+  const configurations = new Set(all.map(({ configFrom }) => configFrom))
+  return all.filter(
+    (network) =>
+      !predefined.has(network.name) &&
+      !configurations.has(network.name) &&
+      !used.has(network.id) &&
+      !used.has(network.name) &&
+      wanted.labels(network.labels) &&
+      wanted.olderThanUntil(network.created),
+  )
 }
 
 async function pruneNetworks(engine: Engine, wanted: Filters): Promise<{ deleted: string[]; bytes: number }> {

@@ -44,6 +44,8 @@ type CreateFlags = {
   internal?: boolean
   attachable?: boolean
   ipv4?: boolean
+  configOnly?: boolean
+  configFrom?: string
   ipv6?: boolean
   label: string[]
   opt: string[]
@@ -66,6 +68,8 @@ async function create(client: ApiClient, name: string, flags: CreateFlags): Prom
     Name: name,
     Driver: flags.driver,
     IPAM: ipamOf(flags),
+    ConfigOnly: flags.configOnly === true,
+    ...(flags.configFrom === undefined ? {} : { ConfigFrom: { Network: flags.configFrom } }),
     Internal: flags.internal === true,
     Attachable: flags.attachable === true,
     ...given({ EnableIPv4: flags.ipv4, EnableIPv6: flags.ipv6 }),
@@ -122,6 +126,8 @@ function addCreate(group: Command, client: () => ApiClient): void {
     .option('--aux-address <entry>', 'name=address that nobody gets', collect, [])
     .option('--ipam-driver <name>', 'default', 'default')
     .option('--ipam-opt <option>', 'key=value', collect, [])
+    .option('--config-only', 'nothing but a configuration for others')
+    .option('--config-from <network>', 'the network that this one has its configuration from')
     .option('--internal', 'no way out')
     .option('--attachable', 'containers may join by hand')
     .option('--ipv4', 'with IPv4 addresses')

@@ -7,7 +7,15 @@ import { EngineError, messageOf } from '../base/errors.ts'
 import { inNetworkNamespace } from '../kernel/namespaces.ffi.ts'
 import { parseResolvConf } from '../resolver/resolv-conf.ts'
 import { links } from './bridge.ts'
-import { defineNetwork, isPredefined, networkWarning, predefinedNetworks, type Site } from './define-network.ts'
+import { defineConfiguration, refuseUsedConfiguration, withConfiguration } from './configuration-network.ts'
+import {
+  checkRequest,
+  defineNetwork,
+  isPredefined,
+  networkWarning,
+  predefinedNetworks,
+  type Site,
+} from './define-network.ts'
 import { dial } from './dial.ts'
 import { EndpointDriver } from './endpoint-driver.ts'
 import { instanceNames } from './instance-names.ts'
@@ -83,10 +91,14 @@ export class ContainerNetworks implements Networks {
         throw new EngineError('conflict', `network with name ${request.name} already exists`)
       const others = existing.flatMap((other) => spacesOf(other).map(({ subnet }) => subnet))
       const taken = this.#driver.takenSubnets()
-      const defined = this.#withOwnLink(defineNetwork(request, { others, taken, site: this.#site }), existing)
+      const defined =
+        request.configOnly === true
+          ? checkedConfiguration(request)
+          : this.#withOwnLink(defineNetwork(this.#whole(request), { others, taken, site: this.#site }), existing)
       this.#store.add(defined)
       return defined
     })
+    if (network.configOnly === true) return withoutBridge(network)
     try {
       this.#driver.activate(network)
     } catch (error) {
@@ -96,6 +108,10 @@ export class ContainerNetworks implements Networks {
       throw new EngineError('internal', `cannot create network ${network.name}: ${messageOf(error)}`, { cause: error })
     }
     return withoutBridge(network)
+  }
+
+  #whole(request: CreateNetwork): CreateNetwork {
+    return request.configFrom ? withConfiguration(request, this.#store.named(request.configFrom)) : request
   }
 
   /** The link that is the network's to make and to remove: its bridge, or a VLAN that is not there yet. */
@@ -117,6 +133,7 @@ export class ContainerNetworks implements Networks {
     if (isPredefined(network.name))
       throw new EngineError('forbidden', `${network.name} is a pre-defined network and cannot be removed`)
     if (this.#leaving.has(network.id)) throw new EngineError('not-found', `network ${network.name} not found`)
+    refuseUsedConfiguration(network, this.#store.networks())
     const busy = this.#store
       .endpoints({ network: network.id })
       .map(
@@ -170,6 +187,8 @@ export class ContainerNetworks implements Networks {
         'forbidden',
         `endpoint with name ${plainName(request.containerName)} already exists in network ${network.name}`,
       )
+    if (network.configOnly === true)
+      throw new EngineError('forbidden', `${network.name} is a configuration network: no container can be on it`)
     // Nothing in the kernel, nothing to keep: who is on them, the containers themselves know.
     if (network.driver === 'host' || network.driver === 'null') return plainEndpoint(network, request)
     try {
@@ -268,6 +287,11 @@ const siteIdentifier = (instance: string): Buffer =>
     .update(`drydock ${textOf('/etc/machine-id')?.trim() ?? hostname()} ${instance}`)
     .digest()
     .subarray(0, 5)
+
+function checkedConfiguration(request: CreateNetwork): StoredNetwork {
+  checkRequest(request)
+  return defineConfiguration(request)
+}
 
 const plainName = (containerName: string): string => containerName.replace(/^\//, '')
 

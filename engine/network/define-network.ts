@@ -16,7 +16,8 @@ const predefined: Record<string, NetworkDriver> = { bridge: 'bridge', host: 'hos
 
 export const isPredefined = (name: string): boolean => Object.hasOwn(predefined, name)
 
-const plain = (name: string, driver: NetworkDriver): Network => ({
+/** As it is where nobody has said anything. */
+export const plainNetwork = (name: string, driver: NetworkDriver): Network => ({
   id: newId(),
   name,
   driver,
@@ -33,7 +34,7 @@ const plain = (name: string, driver: NetworkDriver): Network => ({
 /** bridge, host and none; made once, their ids stay. */
 export function predefinedNetworks(defaultBridge: string, taken: readonly Subnet[]): StoredNetwork[] {
   return Object.entries(predefined).map(([name, driver]) => {
-    const network = plain(name, driver)
+    const network = plainNetwork(name, driver)
     if (driver !== 'bridge') return { ...network, bridge: '' }
     const options = {
       'com.docker.network.bridge.default_bridge': 'true',
@@ -73,7 +74,7 @@ function uniqueLocalSubnet({ identifier }: Site, taken: readonly Subnet[]): stri
   throw new EngineError('invalid', 'all predefined address pools have been fully subnetted')
 }
 
-function checkRequest(request: CreateNetwork): void {
+export function checkRequest(request: CreateNetwork): void {
   if (request.name.trim() === '') throw new EngineError('invalid', 'network name must not be blank')
   if (isPredefined(request.name))
     throw new EngineError('forbidden', `operation is not permitted on predefined ${request.name} network `)
@@ -112,6 +113,7 @@ const severalSubnets = new Set(['macvlan', 'ipvlan'])
 
 /** What the client should be told of a network that was made as it asked. */
 export const networkWarning = (request: CreateNetwork): string => {
+  if (request.configOnly === true) return ''
   const versions = versionsOf(request)
   const unused = (request.ipam?.Config ?? []).filter(
     ({ Subnet = '' }) => !versions.includes(parseSubnet(Subnet).version),
@@ -130,7 +132,7 @@ export function defineNetwork(
   const driver = (request.driver || 'bridge').replace(/^default$/, 'bridge') as NetworkDriver
   const Config = configsOf(request, taken, site)
   const network: Network = {
-    ...plain(request.name, driver),
+    ...plainNetwork(request.name, driver),
     internal: request.internal ?? false,
     attachable: request.attachable ?? false,
     enableIPv4: request.enableIPv4 ?? true,
@@ -138,6 +140,7 @@ export function defineNetwork(
     ipam: { Driver: 'default', Options: request.ipam?.Options ?? {}, Config },
     options: request.options ?? {},
     labels: request.labels ?? {},
+    ...(request.configFrom ? { configFrom: request.configFrom } : {}),
   }
   for (const { subnet } of spacesOf(network))
     if (others.some((other) => overlaps(other, subnet)))

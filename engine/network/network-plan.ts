@@ -58,9 +58,11 @@ export function addressSpace(config: IpamConfig): AddressSpace {
 
 /** Of the IP versions that the network has. */
 export const spacesOf = (network: Network): AddressSpace[] =>
-  network.ipam.Config.map(addressSpace).filter(({ subnet }) =>
-    subnet.version === 4 ? network.enableIPv4 : network.enableIPv6,
-  )
+  network.configOnly === true
+    ? []
+    : network.ipam.Config.map(addressSpace).filter(({ subnet }) =>
+        subnet.version === 4 ? network.enableIPv4 : network.enableIPv6,
+      )
 
 export const spaceOf = (network: Network, version: IpVersion): AddressSpace | undefined =>
   spacesOf(network).find(({ subnet }) => subnet.version === version)

@@ -23,6 +23,10 @@ export type Network = {
   ipam: { Driver: string; Options: Record<string, string>; Config: IpamConfig[] }
   options: Record<string, string>
   labels: Record<string, string>
+  /** Nobody is ever on it: it is there to be the configuration of others. */
+  configOnly?: boolean
+  /** The name of the network whose configuration it has. */
+  configFrom?: string
 }
 
 export type PortBinding = { HostIp: string; HostPort: string }
@@ -103,6 +107,8 @@ export type CreateNetwork = {
   ipam?: { Driver?: string; Options?: Record<string, string>; Config?: IpamConfig[] }
   options?: Record<string, string>
   labels?: Record<string, string>
+  configOnly?: boolean
+  configFrom?: string
 }
 
 export type Networks = {

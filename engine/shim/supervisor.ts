@@ -270,6 +270,7 @@ export class Supervisor implements ConnectionOwner {
     const target = this.#init.process
     if (target === undefined || this.#init.reaped)
       throw new EngineError('conflict', `container ${this.#config.id} is not running`)
+    if (this.#cgroup.frozen()) throw new EngineError('conflict', `container ${this.#config.id} is paused`)
     const terminal = process.terminal === true
     const io = new ProcessIo({ loop: this.#loop, terminal, openStdin, stdinOnce: true })
     const started = startExec(

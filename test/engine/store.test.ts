@@ -166,6 +166,51 @@ describe('the store', { skip: noEngine }, () => {
     assert.equal((await engine.call('POST', '/networks/nope/connect', { body: { Container: 'x' } })).status, 404)
   })
 
+  test('a network that is a configuration, and others that have it', { skip: noPacketFilter }, async () => {
+    const IPAM = { Config: [{ Subnet: '10.88.0.0/24' }] }
+    const create = async (Name: string, more: object): Promise<string> => {
+      const { status, text } = await engine.call('POST', '/networks/create', { body: { Name, ...more } })
+      return status === 201 ? '201' : `${status} ${JSON.parse(text).message}`
+    }
+    const from = (Network: string) => ({ ConfigFrom: { Network } })
+    assert.equal(
+      await create('plan', { ConfigOnly: true, IPAM, Options: { 'com.docker.network.driver.mtu': '1400' } }),
+      '201',
+    )
+    type Shown = { Driver: string; ConfigOnly: boolean; ConfigFrom: { Network: string }; IPAM: object; Options: object }
+    const show = async (name: string) => (await engine.call('GET', `/networks/${name}`)).json<Shown>()
+    const plan = await show('plan')
+    assert.deepEqual(
+      [plan.Driver, plan.ConfigOnly, plan.IPAM],
+      ['null', true, { Driver: 'default', Options: {}, ...IPAM }],
+    )
+    assert.match(await create('x', from('nothing')), /^404 configuration network "nothing" does not exist/)
+    assert.match(await create('x', from('bridge')), /^404 configuration network "bridge" does not exist/)
+    assert.match(await create('x', { ...from('plan'), IPAM }), /^403 user specified configurations are not supported/)
+    assert.match(await create('x', { ...from('plan'), Options: { a: 'b' } }), /^403 network driver options are not/)
+    assert.match(await create('x', { ConfigOnly: true, ...from('plan') }), /^403 a configuration network cannot depend/)
+    assert.match(await create('x', { ConfigOnly: true, Internal: true }), /^403 configuration network can only contain/)
+    assert.equal(await create('made', { Internal: true, ...from('plan') }), '201')
+    const made = await show('made')
+    assert.deepEqual(
+      [made.Driver, made.ConfigFrom.Network, made.IPAM, made.Options],
+      [
+        'bridge',
+        'plan',
+        { Driver: 'default', Options: {}, Config: [{ Subnet: '10.88.0.0/24', Gateway: '10.88.0.1' }] },
+        plan.Options,
+      ],
+    )
+    const used = await engine.call('DELETE', '/networks/plan')
+    assert.deepEqual([used.status, used.json().message], [403, 'configuration network "plan" is in use'])
+    await engine.call('POST', '/containers/create?name=on', {
+      body: { Image: 'host', HostConfig: { NetworkMode: 'plan' } },
+    })
+    assert.match((await engine.call('POST', '/containers/on/start')).text, /plan is a configuration network/)
+    assert.equal((await engine.call('DELETE', '/containers/on')).status, 204)
+    for (const name of ['made', 'plan']) assert.equal((await engine.call('DELETE', `/networks/${name}`)).status, 204)
+  })
+
   test('volumes: made once, pruned only when asked for by name', async () => {
     const made = await engine.call('POST', '/volumes/create', { body: { Name: 'chest', Labels: { a: 'b' } } })
     assert.equal(made.status, 201)

@@ -147,6 +147,10 @@ test('exec: exit code, output, its own terminal, and the container’s namespace
     shim.execAttached({ execId: 'three', openStdin: false, process: { ...process, args: ['nope'] } }, attached),
     /executable file not found/,
   )
+  // A process that is born frozen gets nowhere, and the supervisor would wait for it.
+  await shim.pause()
+  await assert.rejects(shim.exec({ execId: 'four', openStdin: false, process }), /is paused/)
+  await shim.resume()
   await shim.killAll()
   assert.equal((await shim.exited).exitCode, 137)
   await shim.release()
