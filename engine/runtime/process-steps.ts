@@ -254,8 +254,17 @@ function enterWorkingDirectory(directory: string): void {
       cause: error,
     })
   }
-  if (!process.cwd().startsWith('/'))
-    throw new EngineError('forbidden', 'the working directory lies outside of the container root')
+  if (!liesInside()) throw new EngineError('forbidden', 'the working directory lies outside of the container root')
+}
+
+/** getcwd(3) does not know of what lies outside of the root: ENOENT, or a name that says so. */
+function liesInside(): boolean {
+  try {
+    return process.cwd().startsWith('/')
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false
+    throw error
+  }
 }
 
 function findProgram(context: ProcessContext): void {

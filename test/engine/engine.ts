@@ -38,29 +38,34 @@ export class TestEngine implements AsyncDisposable {
   readonly socket: string
   /** Of `described` in ../shapes/answers.ts: what `call` has seen, and held to its description. */
   readonly answers = new Set<string>()
-  readonly #program: string
+  readonly #command: readonly string[]
   #daemon: ChildProcess | undefined
   #output = ''
 
-  private constructor(program: string) {
-    this.#program = program
+  private constructor(command: readonly string[]) {
+    this.#command = command
     this.directory = mkdtempSync('/var/tmp/drydock-engine-')
     this.socket = join(this.directory, 'run', 'docker.sock')
   }
 
   /** @param more of the daemon's own options */
   static start(...more: string[]): Promise<TestEngine> {
-    return TestEngine.#start(programs.sources, more)
+    return TestEngine.#start([process.execPath, programs.sources], more)
+  }
+
+  /** @param launcher a program with its words, which executes what is told to it after them */
+  static startBy(...launcher: string[]): Promise<TestEngine> {
+    return TestEngine.#start([...launcher, process.execPath, programs.sources], [])
   }
 
   /** Built from the sources as they are now. */
   static startBundle(...more: string[]): Promise<TestEngine> {
     execFileSync(process.execPath, [join(root, '.ci/build.mjs')])
-    return TestEngine.#start(programs.bundle, more)
+    return TestEngine.#start([process.execPath, programs.bundle], more)
   }
 
-  static async #start(program: string, more: readonly string[]): Promise<TestEngine> {
-    const engine = new TestEngine(program)
+  static async #start(command: readonly string[], more: readonly string[]): Promise<TestEngine> {
+    const engine = new TestEngine(command)
     try {
       await engine.begin(...more)
       return engine
@@ -85,7 +90,8 @@ export class TestEngine implements AsyncDisposable {
 
   /** Starts the daemon and waits until it says that it listens. Fails with what it wrote when it ends instead. */
   async begin(...more: string[]): Promise<void> {
-    const daemon = spawn(process.execPath, [this.#program, 'daemon', ...this.words, '--socket', this.socket, ...more], {
+    const [program, ...first] = this.#command as [string, ...string[]]
+    const daemon = spawn(program, [...first, 'daemon', ...this.words, '--socket', this.socket, ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#daemon = daemon
@@ -201,7 +207,7 @@ export class TestEngine implements AsyncDisposable {
   }
 
   async #erase(): Promise<void> {
-    const child = spawn(process.execPath, [this.#program, 'setup', 'erase', ...this.words], {
+    const child = spawn(process.execPath, [this.#command.at(-1)!, 'setup', 'erase', ...this.words], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const [out, error] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])

@@ -64,7 +64,7 @@ describe('ways out through paths', { skip: noEngine || noClient }, () => {
       const entered = await engine.docker(['exec', '--workdir', path, 'cwd', 'pwd', '-P'])
       for (const { code, out, error } of [started, entered]) {
         if (code === 0) assert.fail(`${path}: ${out}`)
-        assert.match(`${out}${error}`, /chdir to cwd|symbolic link|openat2|mkdirat/)
+        assert.match(`${out}${error}`, /chdir to cwd|symbolic link|openat2|mkdirat|lies outside of the container root/)
       }
     }
     untouched()
