@@ -18,7 +18,7 @@ import { writeNetworkFiles } from './network-files.ts'
 import { type NetworkSetup, networkMode } from './network-setup.ts'
 import { openForAccounts } from './rootfs.ts'
 import { seccompFor } from './seccomp.ts'
-import { resolveSubpath } from './subpath.ts'
+import { openSubpath } from './subpath.ts'
 import { lookUpUser, needsLookup, resolveUser } from './user.ts'
 import { idMapsOf, sharedUserNamespace } from './user-namespace.ts'
 
@@ -61,6 +61,7 @@ export function writeBundle(
   const userPid = sharedUserNamespace(engine, container)
   const ipcPid = pidOfShared(engine, container.hostConfig.IpcMode, requireShareable)
   const pidPid = pidOfShared(engine, container.hostConfig.PidMode)
+  const kept = (fd: number): string => `/proc/${process.pid}/fd/${held.adopt(fd, closeSync)}`
   const spec = containerSpec(container, {
     rootPath: join(directory, 'rootfs'),
     user,
@@ -73,9 +74,9 @@ export function writeBundle(
     mounts: [
       ...containerMounts(container, user, {
         volume: (name) => engine.volumes.get(name),
-        subpath: (volume, path) => resolveSubpath(volume.mountpoint, path),
+        subpath: (volume, path) => kept(openSubpath(volume.mountpoint, path)),
         snapshot: (key) => engine.snapshotter.mounts(key),
-        reached: (path, client) => `/proc/${process.pid}/fd/${held.adopt(openForClient(path, client), closeSync)}`,
+        reached: (path, client) => kept(openForClient(path, client)),
         idMaps,
       }),
       ...initMounts(engine.execRoot, container.hostConfig),

@@ -15,7 +15,7 @@ import { checkPropagation } from './mount-propagation.ts'
 
 export type MountSources = {
   volume(name: string): Volume
-  /** A directory or file below the volume's, safely resolved. */
+  /** A path to a directory or file below the volume's, which stays the same for as long as the start takes. */
   subpath(volume: Volume, path: string): string
   snapshot(key: string): readonly OverlayMount[]
   /** Another path to what the client may read at this one, which stays the same for as long as the start takes. */

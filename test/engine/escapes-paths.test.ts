@@ -97,6 +97,32 @@ describe('ways out through paths', { skip: noEngine || noClient }, () => {
     await remove('mounts')
   })
 
+  test('a part of a volume that is a link to the machine when it is mounted (CVE-2021-25741)', {
+    skip: noPython,
+  }, async () => {
+    await racing('parts')
+    const part = { Type: 'volume', Source: 'parts', Target: '/m', VolumeOptions: { Subpath: 'here' } }
+    const body = {
+      Image: 'host',
+      Cmd: ['cat', '/m/secret'],
+      Tty: true,
+      HostConfig: { NetworkMode: 'none', Mounts: [part] },
+    }
+    assert.equal((await engine.call('POST', '/containers/create?name=part', { body })).status, 201)
+    let started = 0
+    for (let tries = 0; tries < 40; tries += 1) {
+      const { status, text } = await engine.call('POST', '/containers/part/start')
+      if (status !== 204) assert.match(text, /no such file or directory|not a directory/)
+      else started += 1
+      await engine.call('POST', '/containers/part/wait')
+    }
+    const said = (await engine.call('GET', '/containers/part/logs?stdout=1')).text
+    assert.doesNotMatch(said, /of the machine/)
+    assert.ok(started > 0 && said.includes('inside'), `${started}: ${said}`)
+    await engine.call('DELETE', '/containers/part')
+    await remove('parts')
+  })
+
   test('cp through a link that is one only now and then (CVE-2018-15664)', { skip: noPython }, async () => {
     await racing('copies')
     const archive = spawnSync('tar', ['-C', marker, '-cf', '-', 'secret']).stdout
