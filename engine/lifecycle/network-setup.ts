@@ -1,5 +1,6 @@
 /** A container's network, from HostConfig.NetworkMode and its endpoint settings to a namespace with links in it. */
 import { EngineError, messageOf } from '../base/errors.ts'
+import { isNoSpace, noSpace } from '../base/no-space.ts'
 import type { Endpoint, EndpointRequest, Network } from '../network/network.ts'
 import { span } from '../trace/trace.ts'
 import type { Container, EndpointSettings } from './container.ts'
@@ -78,6 +79,7 @@ export const failedNetworking = 'failed to set up container networking: '
 
 function networkFailure(error: unknown): EngineError {
   const message = messageOf(error)
+  if (isNoSpace(error)) return noSpace(`setting up container networking: ${message}`, error)
   return new EngineError(
     error instanceof EngineError ? error.kind : 'internal',
     message.startsWith(failedNetworking) ? message : `${failedNetworking}${message}`,

@@ -1,5 +1,6 @@
 /** What a failed start is called, and the exit code that goes with it; wire fact 45. */
 import { EngineError, messageOf } from '../base/errors.ts'
+import { isNoSpace, noSpace } from '../base/no-space.ts'
 import { failedNetworking } from './network-setup.ts'
 
 /** The text decides the exit code of `docker run`: 127 not found, 126 not executable, 125 the rest. */
@@ -24,6 +25,7 @@ export function startFailure(error: unknown): { exitCode: number; error: EngineE
       exitCode: 126,
       error: new EngineError('invalid', failed(message), { cause: error }),
     }
+  if (isNoSpace(error)) return { exitCode: 128, error: noSpace(`starting the container: ${message}`, error) }
   const kind = error instanceof EngineError ? error.kind : 'internal'
   return { exitCode: 128, error: new EngineError(kind, failed(message), { cause: error }) }
 }

@@ -102,23 +102,39 @@ export class EndpointDriver implements Disposable {
     if (network.bridge !== '') await removeLink(network.bridge)
   }
 
-  /** All or nothing; see Networks.attach. */
+  /**
+   * All or nothing; see Networks.attach. On a full disk the records are written a second time: what the kernel has of the
+   * endpoint stays then, its ports are published anew.
+   */
   attach(network: StoredNetwork, request: EndpointRequest): StoredEndpoint {
     wantedPorts(request)
+    const { containerId } = request
     using cleanup = new DisposableStack()
+    let link: StoredEndpoint | undefined
+    let ports: DisposableStack | undefined
+    cleanup.defer(() => ports?.dispose())
     const stored = this.#store.transaction(() => {
-      const settled = this.activate(network)
-      const endpoint = leaseEndpoint(this.#store, settled, request)
-      const link = settled.driver === 'bridge' ? linkName() : ''
-      const { containerId, containerName, netnsPath } = request
-      this.#connect(settled, endpoint, { link, ...request })
-      cleanup.defer(() => this.#removeLater({ link, containerId, netnsPath, endpoint }))
-      this.#store.addEndpoint({ endpoint, containerId, containerName, netnsPath, link })
-      this.#publisher.place(containerId, cleanup)
+      ports?.dispose()
+      link ??= this.#makeLink(network, request, cleanup)
+      using published = new DisposableStack()
+      this.#store.addEndpoint(link)
+      this.#publisher.place(containerId, published)
+      ports = published.move()
       return this.#store.endpoints({ container: containerId, network: network.id })[0]!
     })
     cleanup.move()
     return stored
+  }
+
+  #makeLink(network: StoredNetwork, request: EndpointRequest, cleanup: DisposableStack): StoredEndpoint {
+    const settled = this.activate(network)
+    const endpoint = leaseEndpoint(this.#store, settled, request)
+    const link = settled.driver === 'bridge' ? linkName() : ''
+    const { containerId, containerName, netnsPath } = request
+    this.#connect(settled, endpoint, { link, ...request })
+    const made = { endpoint, containerId, containerName, netnsPath, link }
+    cleanup.defer(() => this.#removeLater(made))
+    return made
   }
 
   #connect(network: StoredNetwork, endpoint: Endpoint, at: EndpointRequest & { link: string }): void {

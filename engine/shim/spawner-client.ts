@@ -171,5 +171,5 @@ function settle(spawner: Spawner, answer: Exclude<SpawnAnswer, { proven: boolean
   const waiting = spawner.waiting.get(answer.number)
   spawner.waiting.delete(answer.number)
   if ('pid' in answer) waiting?.resolve(answer.pid)
-  else waiting?.reject(new EngineError('internal', `cannot start a supervisor: ${answer.error}`))
+  else waiting?.reject(new EngineError(answer.error.kind, `cannot start a supervisor: ${answer.error.message}`))
 }

@@ -4,7 +4,6 @@
  * `spawner.js shim DIRECTORY` it is itself the shim of one container: the fallback where forking is not proven.
  */
 import { readFileSync } from 'node:fs'
-import { messageOf } from '../base/errors.ts'
 import { detectCgroups } from '../cgroup/detect.ts'
 import { close, pollEvents, read, write } from '../kernel/descriptors.ffi.ts'
 import { returnFreePages } from '../kernel/memory.ffi.ts'
@@ -12,6 +11,7 @@ import { clone, exit, prepareFork, reap, setProcessName } from '../kernel/proces
 import { blockSignals, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { EventLoop } from './event-loop.ts'
+import { failureOf } from './failure.ts'
 import { listenIn, readShimFiles, runShim } from './fork-shim.ts'
 import { FrameReader } from './protocol.ts'
 import { rehearse } from './rehearsal.ts'
@@ -54,13 +54,13 @@ function serve(): never {
   const spawn = ({ number, directory }: SpawnRequest): void => {
     try {
       const files = readShimFiles(directory)
-      const listener = listenIn(directory)
+      using own = new DisposableStack()
+      const listener = own.adopt(listenIn(directory), close)
       const { pid } = clone({ flags: 0n })
       if (pid === 0) runShim({ ...files, listener, cgroups, filePages })
-      close(listener)
       write(daemon, encodeSpawn({ number, pid }))
     } catch (error) {
-      write(daemon, encodeSpawn({ number, error: messageOf(error) }))
+      write(daemon, encodeSpawn({ number, error: failureOf(error) }))
     }
   }
   loop.watch(daemon, {

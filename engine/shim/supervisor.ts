@@ -4,7 +4,7 @@
  */
 import { appendFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts'
+import { EngineError } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
 import type { Cgroup, CgroupHost } from '../cgroup/cgroup.ts'
 import { close, pollEvents, read } from '../kernel/descriptors.ffi.ts'
@@ -21,7 +21,8 @@ import { type ContainerState, runHooksOnward, stateOf } from '../runtime/hooks.t
 import type { OciSpec } from '../spec/oci.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
 import { EventLoop } from './event-loop.ts'
-import { writeExit } from './exit-file.ts'
+import { ExitFile } from './exit-file.ts'
+import { failureOf } from './failure.ts'
 import { LogWriter } from './log-writer.ts'
 import { ProcessIo } from './process-io.ts'
 import type { AnswerFrame, EventFrame, RequestFrame, ShimAnswer, ShimRequest } from './protocol.ts'
@@ -75,23 +76,19 @@ export class Supervisor implements ConnectionOwner {
   readonly #execs = new Map<string, Supervised>()
   readonly #controls = new Set<Connection>()
   readonly #attached = new Map<Connection, ProcessIo>()
+  readonly #exitFile: ExitFile
   #names: NameServer | undefined
 
   constructor(options: SupervisorOptions) {
     this.#options = options
     this.#config = options.config
     this.#spec = options.spec
+    this.#exitFile = new ExitFile(options.directory)
     this.#cgroup = options.cgroups.group(this.#spec.linux?.cgroupsPath ?? `/drydock/${this.#config.id}`)
     this.#log = this.#config.log.driver === 'json-file' ? new LogWriter(this.#config.log) : undefined
     const { terminal, openStdin, stdinOnce } = this.#config
-    const io = new ProcessIo({
-      loop: this.#loop,
-      terminal,
-      openStdin,
-      stdinOnce,
-      ...(this.#log === undefined ? {} : { log: this.#log }),
-    })
-    this.#init = { io, started: false }
+    const log = this.#log === undefined ? {} : { log: this.#log }
+    this.#init = { io: new ProcessIo({ loop: this.#loop, terminal, openStdin, stdinOnce, ...log }), started: false }
   }
 
   /** Until the container has ended and nobody wants to know more. */
@@ -118,7 +115,7 @@ export class Supervisor implements ConnectionOwner {
         this.#attach(connection, answer, { streams: frame.streams, execId: frame.request.execId })
       else connection.sendFrame(answer)
     } catch (error) {
-      connection.sendFrame({ number: frame.number, error: { kind: kindOf(error), message: messageOf(error) } })
+      connection.sendFrame({ number: frame.number, error: failureOf(error) })
     }
     if (frame.op === 'release' || (frame.op === 'create' && this.#init.process === undefined)) this.#leave()
   }
@@ -127,7 +124,7 @@ export class Supervisor implements ConnectionOwner {
     this.#attached.get(connection)?.detach(connection)
     this.#attached.delete(connection)
     this.#controls.delete(connection)
-    if ((this.#over() || this.#init.process === undefined) && this.#controls.size === 0) this.#leave()
+    if (this.#over() || this.#init.process === undefined) this.#leaveAlone()
   }
 
   #over(): boolean {
@@ -136,6 +133,12 @@ export class Supervisor implements ConnectionOwner {
 
   #leave(): void {
     this.#loop.stop()
+  }
+
+  /** Nobody listens any more, or yet; the next daemon finds the end of the container on disk, or asks here. */
+  #leaveAlone(): void {
+    if (this.#controls.size > 0) return
+    this.#exitFile.whenWritten(this.#loop, () => this.#controls.size === 0 && this.#leave())
   }
 
   #accept(): void {
@@ -364,10 +367,10 @@ export class Supervisor implements ConnectionOwner {
     this.#init.io.drain(execPatience, () => {
       const exit = { exitCode: child.exitCode, exitedAt, oomKilled }
       this.#log?.[Symbol.dispose]()
-      writeExit(this.#options.directory, exit)
+      this.#exitFile.write(exit)
       this.#init.exit = exit
       this.#broadcast({ event: 'exit', exit })
-      if (this.#controls.size === 0) this.#leave()
+      this.#leaveAlone()
     })
   }
 
@@ -396,5 +399,3 @@ const sessionKeyring = (id: string): string => `_ses.${id}`
 const signalBuffer = Buffer.alloc(128)
 
 const ignoredInput = { input: () => undefined, hungry: () => true, inputEnded: () => undefined }
-
-const kindOf = (error: unknown): ErrorKind => (error instanceof EngineError ? error.kind : 'internal')

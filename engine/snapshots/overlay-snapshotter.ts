@@ -3,7 +3,7 @@
  * with `fs` (and `work`) in it, plus one row that names it. The row decides: a directory without one is garbage of a
  * crash, which `recover` throws away; so directories are made before their row, and rows go before their directory.
  */
-import { chmodSync, closeSync, constants, existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { chmodSync, closeSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database, Schema } from '../base/database.ts'
@@ -89,7 +89,10 @@ export class OverlaySnapshotter implements Snapshotter {
         if (isErrno(error, 'EEXIST')) continue
         throw error
       }
+      using unfinished = new DisposableStack()
+      unfinished.defer(() => rmSync(this.#path(number), { recursive: true }))
       for (const name of names) mkdirSync(this.#path(number, name), { mode: 0o755 })
+      unfinished.move()
       return number
     }
   }

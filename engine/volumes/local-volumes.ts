@@ -103,7 +103,9 @@ export class LocalVolumes implements Volumes {
     if (request.client !== undefined) checkVolumeAccess(request.options ?? {}, request.client)
     // A directory without a row is what a crash left of another volume: its files are nobody's.
     this.#discard(name)
+    using unfinished = new DisposableStack()
     mkdirSync(join(this.#root, name), { mode: 0o701 })
+    unfinished.defer(() => this.#discard(name))
     mkdirSync(join(this.#root, name, '_data'), { mode: 0o755 })
     const labels = { ...request.labels, ...(request.name ? {} : { 'com.docker.volume.anonymous': '' }) }
     this.#database.run(
@@ -114,6 +116,7 @@ export class LocalVolumes implements Volumes {
       JSON.stringify(request.options ?? {}),
       request.client === undefined ? null : JSON.stringify(request.client),
     )
+    unfinished.move()
     return this.get(name)
   }
 

@@ -1,0 +1,12 @@
+/** What failed in a spawner or a shim, as the daemon is told: errors do not cross a socket, kinds and sentences do. */
+import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts'
+import { isNoSpace, noSpace } from '../base/no-space.ts'
+
+export type Failure = { kind: ErrorKind; message: string }
+
+export function failureOf(error: unknown): Failure {
+  const message = messageOf(error)
+  if (isNoSpace(error))
+    return { kind: 'unavailable', message: noSpace(`setting up the container: ${message}`, error).message }
+  return { kind: error instanceof EngineError ? error.kind : 'internal', message }
+}
