@@ -3,6 +3,9 @@ import { type ExecRequest, joinContainer } from '../runtime/exec.ts'
 import { executeInContainer } from '../runtime/exec-row.ts'
 import type { ProcessIo } from './process-io.ts'
 
+/** Of a container, as runc calls it: its execs find it by this name. */
+export const sessionKeyring = (id: string): string => `_ses.${id}`
+
 /** Returns when the program has been executed; throws why it was not, with nothing left of it. */
 export function startExec(
   request: Omit<ExecRequest, 'streams'>,

@@ -28,7 +28,7 @@ import { ProcessIo } from './process-io.ts'
 import type { AnswerFrame, EventFrame, RequestFrame, ShimAnswer, ShimRequest } from './protocol.ts'
 import type { AttachStreams, ExecRequest, ProcessExit, ShimConfig } from './shim.ts'
 import { spansOf } from './spans.ts'
-import { startExec } from './start-exec.ts'
+import { sessionKeyring, startExec } from './start-exec.ts'
 
 export type SupervisorOptions = {
   /** The container's directory, where exit.json will be. */
@@ -392,9 +392,6 @@ export class Supervisor implements ConnectionOwner {
     for (const control of this.#controls) control.sendFrame(frame)
   }
 }
-
-/** As runc calls it, and where execs find it. */
-const sessionKeyring = (id: string): string => `_ses.${id}`
 
 const signalBuffer = Buffer.alloc(128)
 
