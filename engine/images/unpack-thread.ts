@@ -11,8 +11,8 @@ import { plainError, type UnpackAnswer, type UnpackJob } from './unpack-message.
 const stop = new Int32Array(workerData as SharedArrayBuffer)
 const port = parentPort!
 
-/** Large: what is read at once goes to the decompressor's thread at once. */
-const pieceSize = 1 << 20
+/** As much as the decompressor makes at once. */
+const pieceSize = 256 * 1024
 
 const answer = (message: UnpackAnswer): void => port.postMessage(message)
 
@@ -26,12 +26,19 @@ async function* piecesOf(blob: number): AsyncGenerator<Buffer> {
   }
 }
 
+/** Bytes between two messages about them. */
+const progressStep = 1 << 20
+let told = 0
+
 function onProgress(bytes: number): void {
   if (Atomics.load(stop, 0) !== 0) throw new Error('stopped')
+  if (bytes < told + progressStep) return
+  told = bytes
   answer({ read: bytes })
 }
 
 async function work({ blob, directory, maxBytes, maxEntries }: UnpackJob): Promise<void> {
+  told = 0
   try {
     const unpacked = await unpackLayer(piecesOf(blob), directory, { maxBytes, maxEntries, onProgress })
     syncTree(directory)

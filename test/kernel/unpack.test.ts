@@ -20,6 +20,7 @@ import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { isKind } from '../../engine/base/errors.ts'
+import { isNoSpace } from '../../engine/base/no-space.ts'
 import { plainEntry, tarEnd, tarHeader } from '../../engine/images/tar-writer.ts'
 import { unpackLayer } from '../../engine/images/unpack.ts'
 import { attributeAt, openDirectory, setAttributeAt } from '../../engine/kernel/paths.ffi.ts'
@@ -291,6 +292,7 @@ for (const [what, words, entries] of hostile)
     const before = openDescriptors()
     await assert.rejects(bed.unpack(archive), invalid(words))
     await bed.endThreads()
+    await bed.snapshotter.settled()
     assert.equal(openDescriptors(), before)
     for (const place of [
       '/drydock-pwned',
@@ -326,10 +328,15 @@ test('a full disk is said in a sentence', options, async () => {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'small', place])
   try {
     const archive = await tarOf([{ name: 'big' }, 'x'.repeat(1e6)])
+    const path = join(bed.root, 'archive')
+    writeFileSync(path, archive)
     await assert.rejects(
-      unpackLayer(Readable.from([archive]), place, { maxBytes: 1e9, maxEntries: 10 }),
+      bed.transfers.unpackers.unpack({ path, size: archive.length }, place, { maxBytes: 1e9, maxEntries: 10 }),
       (error: unknown) =>
-        isKind(error, 'unavailable') && /^no space left on the disk while writing "big"$/.test(error.message),
+        isKind(error, 'unavailable') &&
+        /^no space left on the disk while writing "big"$/.test(error.message) &&
+        // What makes room is told by the cause, on the other side of the thread as well.
+        isNoSpace(error),
     )
   } finally {
     execFileSync('umount', [place])
