@@ -32,6 +32,7 @@ const programs = {
   xz: 'xz-utils',
   bzip2: 'bzip2',
   newuidmap: 'uidmap',
+  ctr: 'containerd',
 }
 
 const suites = ['unit', 'kernel', 'conformance', 'engine', 'clients', 'extension']

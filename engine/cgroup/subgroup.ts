@@ -50,18 +50,18 @@ export function enteredBelow(cgroup: Cgroup, subgroups: Subgroups): Cgroup {
     if (below !== undefined || !places.has(directory)) places.set(directory, below ?? '')
   }
   const groups = [...places].map(([directory, below]) => (below === '' ? directory : `${directory}/${below}`))
-  return Object.assign(Object.create(cgroup, birthplaceBelow(cgroup)) as Cgroup, {
-    enter: (pid: number) => {
-      for (const group of groups) enterAt(group, pid)
+  // Not assigned: some of them only have a getter there.
+  return Object.create(cgroup, {
+    enter: {
+      value: (pid: number) => {
+        for (const group of groups) enterAt(group, pid)
+      },
     },
-    doors: groups.map((group) => `${group}/${cgroup.version === 2 ? 'cgroup.procs' : 'tasks'}`),
-  })
+    doors: { value: groups.map((group) => `${group}/${cgroup.version === 2 ? 'cgroup.procs' : 'tasks'}`) },
+    // On v2 it is the place itself that is wanted; beside v1 it is the container's own group on the other side.
+    birthplace: { value: cgroup.version === 1 ? cgroup.birthplace : undefined },
+  }) as Cgroup
 }
-
-/** On v2 it is the place itself that is wanted; beside v1 it is the container's own group on the other side. */
-const birthplaceBelow = ({ version, birthplace }: Cgroup): PropertyDescriptorMap => ({
-  birthplace: { value: version === 1 ? birthplace : undefined },
-})
 
 function enterAt(directory: string, pid: number): void {
   try {

@@ -1,0 +1,211 @@
+/**
+ * containerd, unchanged, with our runtime in place of runc (`--runc-binary`), and with runc itself: its shim makes, starts,
+ * watches and deletes containers through the runtime's command line. It runs in namespaces of its own, and what it
+ * needs of an image the test makes: there is no network.
+ */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pack } from 'tar-stream'
+import { detectCgroups } from '../../engine/cgroup/detect.ts'
+import { rootfsArchive } from '../bench/rootfs.ts'
+import { buildOwnRuntime, findProgram } from '../conformance/runtime-bed.ts'
+
+const image = 'docker.io/library/made:1'
+const needed = ['containerd', 'containerd-shim-runc-v2', 'ctr'].find((name) => findProgram(name) === undefined)
+const skip = (process.getuid?.() !== 0 && 'needs root') || (needed !== undefined && `${needed} is not installed`)
+
+/** As `docker save` writes it. */
+async function writeImage(path: string): Promise<void> {
+  const layer = readFileSync(rootfsArchive())
+  const hash = createHash('sha256').update(layer).digest('hex')
+  const config = {
+    architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
+    os: 'linux',
+    config: { Env: ['PATH=/usr/bin:/bin'], Cmd: ['true'] },
+    rootfs: { type: 'layers', diff_ids: [`sha256:${hash}`] },
+    history: [],
+  }
+  const archive = pack()
+  archive.entry({ name: 'layer.tar' }, layer)
+  archive.entry({ name: 'config.json' }, JSON.stringify(config))
+  const manifest = [{ Config: 'config.json', RepoTags: [image], Layers: ['layer.tar'] }]
+  archive.entry({ name: 'manifest.json' }, JSON.stringify(manifest))
+  archive.finalize()
+  await pipeline(archive, createWriteStream(path))
+}
+
+type Ended = { status: number | null; out: string; error: string }
+
+class Containerd implements AsyncDisposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'drydock-containerd-'))
+  readonly group = `/drydock-containerd-${process.pid}`
+  #holder: ChildProcess | undefined
+  #first = 0
+
+  async begin(): Promise<void> {
+    const config = `version = 2
+root = "${this.directory}/root"
+state = "${this.directory}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing"]
+[grpc]
+  address = "${this.#address}"
+`
+    writeFileSync(join(this.directory, 'config.toml'), config)
+    // /run, where its shims have their sockets, is its own, and all that it starts ends with the first process.
+    const script = `mount -t tmpfs run /run && exec containerd --config ${this.directory}/config.toml --log-level warn`
+    const options = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
+    const log = createWriteStream(join(this.directory, 'log'))
+    await once(log, 'open')
+    this.#holder = spawn('unshare', [...options, 'sh', '-c', script], { stdio: ['ignore', log, log] })
+    for (let round = 0; !existsSync(this.#address); round += 1) {
+      if (round === 400 || this.#holder.exitCode !== null)
+        throw new Error(`containerd does not answer: ${readFileSync(join(this.directory, 'log'), 'utf8')}`)
+      await sleep(50)
+    }
+    const { pid } = this.#holder
+    this.#first = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim())
+  }
+
+  get #address(): string {
+    return join(this.directory, 'socket')
+  }
+
+  ctr(...words: string[]): Ended {
+    const enter = ['--target', String(this.#first), '--mount', '--pid', 'ctr', '--address', this.#address]
+    const { status, stdout, stderr } = spawnSync('nsenter', [...enter, ...words], { encoding: 'utf8', timeout: 60_000 })
+    return { status, out: stdout, error: stderr }
+  }
+
+  runtimeState(id: string): Record<string, unknown> {
+    return JSON.parse(readFileSync(`/proc/${this.#first}/root/run/containerd/runc/default/${id}/state.json`, 'utf8'))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const holder = this.#holder
+    if (holder !== undefined && holder.exitCode === null) {
+      const ended = once(holder, 'exit')
+      holder.kill('SIGKILL')
+      await ended
+    }
+    detectCgroups().group(this.group).remove()
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+function suite(name: string): void {
+  let daemon: Containerd
+  let runtime: string
+  before(async () => {
+    daemon = new Containerd()
+    const place = join(daemon.directory, 'runtime')
+    mkdirSync(place)
+    runtime = name === 'runc' ? findProgram('runc')! : await buildOwnRuntime(place)
+    await daemon.begin()
+    const archive = join(daemon.directory, 'image.tar')
+    await writeImage(archive)
+    const { status, error } = daemon.ctr('image', 'import', archive)
+    assert.equal(status, 0, error)
+  })
+  after(() => daemon?.[Symbol.asyncDispose]())
+
+  const run = (id: string, options: readonly string[], ...command: string[]): Ended =>
+    daemon.ctr('run', '--runc-binary', runtime, '--cgroup', `${daemon.group}/${id}`, ...options, image, id, ...command)
+  const remove = (id: string): void => {
+    daemon.ctr('task', 'rm', '--force', id)
+    assert.equal(daemon.ctr('container', 'rm', id).status, 0)
+  }
+  const taskState = (id: string): string | undefined =>
+    new RegExp(`^${id}\\s+\\d+\\s+(\\w+)`, 'm').exec(daemon.ctr('task', 'ls').out)?.[1]
+  const until = async (id: string, state: string): Promise<void> => {
+    for (let round = 0; taskState(id) !== state; round += 1) {
+      if (round === 100) throw new Error(`${id} is ${taskState(id)}, not ${state}`)
+      await sleep(50)
+    }
+  }
+
+  test('run: output, errors, exit code, and nothing is left', () => {
+    const { status, out, error } = run('one', ['--rm'], 'sh', '-c', 'echo out; echo error >&2; exit 7')
+    assert.deepEqual([status, out], [7, 'out\n'], error)
+    assert.match(error, /^error$/m)
+    assert.doesNotMatch(daemon.ctr('task', 'ls').out + daemon.ctr('container', 'ls').out, /one/)
+  })
+
+  test('a program that is not there', () => {
+    const { status, error } = run('missing', ['--rm'], 'no-such-program')
+    assert.notEqual(status, 0)
+    assert.match(error, /no-such-program.*not found/)
+    daemon.ctr('container', 'rm', 'missing')
+  })
+
+  test('the runtime that was asked for is the one that is called', () => {
+    run('which', ['--detach'], 'sleep', '100')
+    // Every runtime keeps its state in the same place, in words of its own.
+    assert.equal('init_process_pid' in daemon.runtimeState('which'), name === 'runc')
+    remove('which')
+  })
+
+  test('detached: exec, ps, pause, resume, metrics, a signal', async () => {
+    const { status, error } = run('long', ['--detach', '--memory-limit', '67108864'], 'sh', '-c', 'sleep 100; true')
+    assert.equal(status, 0, error)
+    await until('long', 'RUNNING')
+    const entered = daemon.ctr('task', 'exec', '--exec-id', 'more', 'long', 'sh', '-c', 'echo inside; exit 5')
+    assert.deepEqual([entered.status, entered.out], [5, 'inside\n'], entered.error)
+    assert.ok(daemon.ctr('task', 'ps', 'long').out.trim().split('\n').length >= 3)
+    assert.equal(daemon.ctr('task', 'pause', 'long').status, 0)
+    assert.equal(taskState('long'), 'PAUSED')
+    assert.equal(daemon.ctr('task', 'resume', 'long').status, 0)
+    assert.equal(taskState('long'), 'RUNNING')
+    const metrics = daemon.ctr('task', 'metrics', 'long')
+    assert.equal(metrics.status, 0, metrics.error)
+    const memory = detectCgroups().group(`${daemon.group}/long`).use().memory
+    assert.equal(memory.limit, 67_108_864)
+    assert.equal(daemon.ctr('task', 'kill', '--signal', 'KILL', '--all', 'long').status, 0)
+    await until('long', 'STOPPED')
+    remove('long')
+    assert.equal(detectCgroups().group(`${daemon.group}/long`).processes().length, 0)
+  })
+
+  test('a read-only root, a volume, seccomp, no new privileges', () => {
+    const volume = join(daemon.directory, 'volume')
+    mkdirSync(volume)
+    const mount = `type=bind,src=${volume},dst=/volume,options=rbind:rw`
+    const script = [
+      'while read name value; do case $name in Uid:|Seccomp:|NoNewPrivs:) echo $name $value;; esac; done </proc/self/status',
+      '(: >/file) 2>/dev/null || echo read-only',
+      'echo written >/volume/file',
+    ].join('; ')
+    const options = ['--rm', '--read-only', '--seccomp', '--mount', mount]
+    const { status, out, error } = run('strict', options, 'sh', '-c', script)
+    assert.equal(status, 0, error)
+    assert.match(out, /^Uid: 0\b/m)
+    assert.match(out, /^NoNewPrivs: 1$/m)
+    assert.match(out, /^Seccomp: 2$/m)
+    assert.match(out, /^read-only$/m)
+    assert.equal(readFileSync(join(volume, 'file'), 'utf8'), 'written\n')
+    assert.equal(statSync(join(volume, 'file')).uid, 0)
+  })
+}
+
+for (const name of ['drydock-runtime', 'runc'])
+  describe(
+    name,
+    { skip: skip || (name === 'runc' && findProgram(name) === undefined && 'runc is not installed') },
+    () => suite(name),
+  )
