@@ -22,7 +22,7 @@ export async function attach(engine: Engine, reference: string, options: AttachO
   const stream = new LateStream()
   // Asked for before the log is read, up to where the stream begins: nothing is lost in between, and nothing comes twice.
   const end = options.stream ? await follow(engine, container, stream, options) : undefined
-  if (options.logs) await replay(engine, container, stream, options, end)
+  if (options.logs) replay(engine, container, stream, options, end)
   else stream.flow()
   if (!options.stream) stream.abandon()
   announce(engine, container, 'attach')
@@ -69,17 +69,17 @@ const streamsOf = (container: Container, options: AttachOptions): AttachStreams 
   stderr: options.stderr,
 })
 
-async function replay(
+/** As fast as the client reads: a log is longer than the memory. */
+function replay(
   engine: Engine,
   container: Container,
   stream: LateStream,
   { stdout, stderr }: AttachOptions,
   end: LogOptions['end'],
-): Promise<void> {
+): void {
   const what = { stdout, stderr, follow: false, timestamps: false, details: false }
   const log = readLogs(engine, container.id, end === undefined ? what : { ...what, end })
-  for await (const chunk of log) stream.prepend(chunk as Buffer)
-  stream.flow()
+  void stream.lead(log as AsyncIterable<Buffer>).catch((error: Error) => stream.destroy(error))
 }
 
 /** The supervisor exists and the process has not run yet. */

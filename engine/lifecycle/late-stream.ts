@@ -9,21 +9,29 @@ export class LateStream extends Duplex {
   #inner: Duplex | undefined
   #over = false
   #flowing = false
+  #abandoned = false
+  /** Of what leads, when there is room for more. */
+  #wake: (() => void) | undefined
   readonly #connected = Promise.withResolvers<void>()
 
   constructor() {
     super({ allowHalfOpen: true })
   }
 
-  /** Output that comes first; before `flow`. */
-  prepend(chunk: Buffer): void {
-    this.push(chunk)
+  /** Output that comes first, as fast as it is read; then `flow`. */
+  async lead(first: AsyncIterable<Buffer>): Promise<void> {
+    for await (const chunk of first) {
+      if (this.destroyed) return
+      if (!this.push(chunk)) await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+    this.flow()
   }
 
   /** From now on output of the inner stream is passed on. */
   flow(): void {
     this.#flowing = true
     this.#listen()
+    if (this.#abandoned) this.#finishOutput()
   }
 
   connect(inner: Duplex): void {
@@ -51,7 +59,8 @@ export class LateStream extends Duplex {
   /** There will be nothing to connect to. */
   abandon(): void {
     if (this.#inner !== undefined || this.destroyed) return
-    this.#finishOutput()
+    this.#abandoned = true
+    if (this.#flowing) this.#finishOutput()
     this.#connected.resolve()
   }
 
@@ -62,6 +71,7 @@ export class LateStream extends Duplex {
   }
 
   override _read(): void {
+    this.#wake?.()
     if (this.#flowing) this.#inner?.resume()
   }
 
@@ -81,12 +91,13 @@ export class LateStream extends Duplex {
   }
 
   #whenConnected(work: () => void): void {
-    if (this.#inner === undefined && !this.#over) void this.#connected.promise.then(work)
+    if (this.#inner === undefined && !this.#over && !this.#abandoned) void this.#connected.promise.then(work)
     else work()
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#inner?.destroy()
+    this.#wake?.()
     this.#connected.resolve()
     done(error)
   }

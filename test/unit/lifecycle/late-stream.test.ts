@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { Duplex, duplexPair } from 'node:stream'
+import { Duplex, duplexPair, Readable } from 'node:stream'
 import { test } from 'node:test'
 import { LateStream } from '../../../engine/lifecycle/late-stream.ts'
 
@@ -21,9 +21,37 @@ test('output is passed on after what was prepended, and ends when the inner one 
   const [inner, process] = duplexPair()
   late.connect(inner)
   process.end('live')
-  late.prepend(Buffer.from('log '))
-  late.flow()
+  void late.lead(Readable.from([Buffer.from('log ')]))
   assert.equal(await text(late), 'log live')
+})
+
+test('what leads comes as fast as it is read, whole, also where nothing will follow', async () => {
+  const late = new LateStream()
+  let produced = 0
+  async function* log(): AsyncGenerator<Buffer> {
+    for (; produced < 200; produced += 1) yield Buffer.alloc(65_536, 'x')
+  }
+  void late.lead(log())
+  late.abandon()
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(produced < 10, `${produced} pieces were taken that nobody read`)
+  assert.equal((await text(late)).length, 200 * 65_536)
+})
+
+test('one that goes while it is led lets go of what leads', async () => {
+  const late = new LateStream()
+  const closed = Promise.withResolvers<void>()
+  async function* log(): AsyncGenerator<Buffer> {
+    try {
+      for (;;) yield Buffer.alloc(65_536)
+    } finally {
+      closed.resolve()
+    }
+  }
+  void late.lead(log())
+  await new Promise((resolve) => setImmediate(resolve))
+  late.destroy()
+  await closed.promise
 })
 
 test('one that will never be connected ends', async () => {
