@@ -63,9 +63,13 @@ const capabilitiesIn = (mask: bigint): number[] =>
 /** All that this kernel has. */
 export const everyCapability = (): bigint => (1n << BigInt(lastCapability() + 1)) - 1n
 
+const dropBoundingCall: readonly SystemCall[] = Array.from({ length: 64 }, (_, number) =>
+  control(PR_CAPBSET_DROP, number),
+)
+
 /** Takes away for good, from the bounding set, all that is not in `keep`. */
 export const dropBoundingCalls = (keep: bigint): SystemCall[] =>
-  capabilitiesIn(~keep & everyCapability()).map((number) => control(PR_CAPBSET_DROP, number))
+  capabilitiesIn(~keep & everyCapability()).map((number) => dropBoundingCall[number]!)
 
 /** What the caller has been given to use; capget(2). Root on some machines lacks a few. */
 export function permittedCapabilities(): bigint {

@@ -44,17 +44,15 @@ export function resetSignals(): void {
   cSigprocmask(SIG_SETMASK, setOf([]), null)
 }
 
+const nothing = Buffer.allocUnsafeSlow(32).fill(0)
+
 /** `resetSignals` for a row of calls; rt_sigaction(2) as the kernel has it: SIG_DFL, no flags, an empty mask. */
-export function resetSignalsCalls(): SystemCall[] {
-  const nothing = Buffer.allocUnsafeSlow(32).fill(0)
-  const numbers = Array.from({ length: 64 }, (_, index) => index + 1).filter(
-    (number) => number !== signalNumbers.SIGKILL && number !== signalNumbers.SIGSTOP,
-  )
-  return [
-    ...numbers.map((number) => systemCall('rt_sigaction', [number, nothing, 0, 8], { detail: `of ${number}` })),
-    systemCall('rt_sigprocmask', [SIG_SETMASK, nothing, 0, 8]),
-  ]
-}
+export const resetSignalsCalls: readonly SystemCall[] = [
+  ...Array.from({ length: 64 }, (_, index) => index + 1)
+    .filter((number) => number !== signalNumbers.SIGKILL && number !== signalNumbers.SIGSTOP)
+    .map((number) => systemCall('rt_sigaction', [number, nothing, 0, 8], { detail: `of ${number}` })),
+  systemCall('rt_sigprocmask', [SIG_SETMASK, nothing, 0, 8]),
+]
 
 /** Does a work while no signal can arrive. */
 export function holdingSignals<T>(work: () => T): T {

@@ -157,7 +157,7 @@ function callsOf(request: RowRequest, { pidfd, kinds }: Target, done: number): S
     ...(supervised ? [parentDeathCall(signalNumbers.SIGKILL)] : []),
     // No descriptor is left through which it could lead outside.
     changeDirectoryCall(process.cwd),
-    ...resetSignalsCalls(),
+    ...resetSignalsCalls,
     ...beforeFilter,
     ...(filter === undefined ? [] : [seccompCall(filter)]),
     ...behindFilter,

@@ -11,13 +11,14 @@ import { ShimClient } from './shim-client.ts'
 import { encodeSpawn, type SpawnAnswer } from './spawner-protocol.ts'
 
 /**
- * Small spaces for young objects, since every page that a collection touches is copied in each shim; byte code is kept
- * and made up front, so that a fork finds everything compiled.
+ * Small spaces for young objects, since every page that a collection touches is copied in each shim, and nothing is taken for
+ * old before it is; byte code is kept and made up front, so that a fork finds everything compiled.
  */
 const nodeFlags = [
   '--single-threaded',
   '--no-lazy',
   '--no-flush-bytecode',
+  '--no-allocation-site-pretenuring',
   '--max-semi-space-size=1',
   '--max-old-space-size=256',
 ]

@@ -89,6 +89,8 @@ function serve(): never {
 }
 
 function main(): never {
+  // A pool outlives what is in it and becomes old, and old memory is given back only by a collection that touches all there is.
+  Buffer.poolSize = 0
   prepareFork(readFileSync('/proc/self/maps', 'utf8'))
   const [, , mode, directory] = process.argv
   if (mode !== 'shim' || directory === undefined) return serve()
