@@ -33,6 +33,8 @@ const programs = {
   bzip2: 'bzip2',
   newuidmap: 'uidmap',
   ctr: 'containerd',
+  podman: 'podman',
+  catatonit: 'catatonit',
 }
 
 const suites = ['unit', 'kernel', 'conformance', 'engine', 'clients', 'extension']

@@ -4,62 +4,19 @@
  * needs of an image the test makes: there is no network.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import {
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pack } from 'tar-stream'
 import { detectCgroups } from '../../engine/cgroup/detect.ts'
-import { rootfsArchive } from '../bench/rootfs.ts'
 import { buildOwnRuntime, findProgram } from '../conformance/runtime-bed.ts'
+import { Enclosure, type Ended, madeImage, writeImage } from './enclosure.ts'
 
-const image = 'docker.io/library/made:1'
 const needed = ['containerd', 'containerd-shim-runc-v2', 'ctr'].find((name) => findProgram(name) === undefined)
 const skip = (process.getuid?.() !== 0 && 'needs root') || (needed !== undefined && `${needed} is not installed`)
 
-/** As `docker save` writes it. */
-async function writeImage(path: string): Promise<void> {
-  const layer = readFileSync(rootfsArchive())
-  const hash = createHash('sha256').update(layer).digest('hex')
-  const config = {
-    architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
-    os: 'linux',
-    config: { Env: ['PATH=/usr/bin:/bin'], Cmd: ['true'] },
-    rootfs: { type: 'layers', diff_ids: [`sha256:${hash}`] },
-    history: [],
-  }
-  const archive = pack()
-  archive.entry({ name: 'layer.tar' }, layer)
-  archive.entry({ name: 'config.json' }, JSON.stringify(config))
-  const manifest = [{ Config: 'config.json', RepoTags: [image], Layers: ['layer.tar'] }]
-  archive.entry({ name: 'manifest.json' }, JSON.stringify(manifest))
-  archive.finalize()
-  await pipeline(archive, createWriteStream(path))
-}
-
-type Ended = { status: number | null; out: string; error: string }
-
-class Containerd implements AsyncDisposable {
-  readonly directory = mkdtempSync(join(tmpdir(), 'drydock-containerd-'))
-  readonly group = `/drydock-containerd-${process.pid}`
-  #holder: ChildProcess | undefined
-  #first = 0
-
-  async begin(): Promise<void> {
+class Containerd extends Enclosure {
+  async start(): Promise<void> {
     const config = `version = 2
 root = "${this.directory}/root"
 state = "${this.directory}/state"
@@ -68,19 +25,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
   address = "${this.#address}"
 `
     writeFileSync(join(this.directory, 'config.toml'), config)
-    // /run, where its shims have their sockets, is its own, and all that it starts ends with the first process.
-    const script = `mount -t tmpfs run /run && exec containerd --config ${this.directory}/config.toml --log-level warn`
-    const options = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
-    const log = createWriteStream(join(this.directory, 'log'))
-    await once(log, 'open')
-    this.#holder = spawn('unshare', [...options, 'sh', '-c', script], { stdio: ['ignore', log, log] })
-    for (let round = 0; !existsSync(this.#address); round += 1) {
-      if (round === 400 || this.#holder.exitCode !== null)
-        throw new Error(`containerd does not answer: ${readFileSync(join(this.directory, 'log'), 'utf8')}`)
-      await sleep(50)
-    }
-    const { pid } = this.#holder
-    this.#first = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim())
+    await this.begin(`exec containerd --config ${this.directory}/config.toml --log-level warn`, this.#address)
   }
 
   get #address(): string {
@@ -88,24 +33,11 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
   }
 
   ctr(...words: string[]): Ended {
-    const enter = ['--target', String(this.#first), '--mount', '--pid', 'ctr', '--address', this.#address]
-    const { status, stdout, stderr } = spawnSync('nsenter', [...enter, ...words], { encoding: 'utf8', timeout: 60_000 })
-    return { status, out: stdout, error: stderr }
+    return this.run('ctr', '--address', this.#address, ...words)
   }
 
   runtimeState(id: string): Record<string, unknown> {
-    return JSON.parse(readFileSync(`/proc/${this.#first}/root/run/containerd/runc/default/${id}/state.json`, 'utf8'))
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const holder = this.#holder
-    if (holder !== undefined && holder.exitCode === null) {
-      const ended = once(holder, 'exit')
-      holder.kill('SIGKILL')
-      await ended
-    }
-    detectCgroups().group(this.group).remove()
-    rmSync(this.directory, { recursive: true, force: true })
+    return JSON.parse(this.read(`/run/containerd/runc/default/${id}/state.json`))
   }
 }
 
@@ -113,11 +45,11 @@ function suite(name: string): void {
   let daemon: Containerd
   let runtime: string
   before(async () => {
-    daemon = new Containerd()
+    daemon = new Containerd('containerd')
     const place = join(daemon.directory, 'runtime')
     mkdirSync(place)
     runtime = name === 'runc' ? findProgram('runc')! : await buildOwnRuntime(place)
-    await daemon.begin()
+    await daemon.start()
     const archive = join(daemon.directory, 'image.tar')
     await writeImage(archive)
     const { status, error } = daemon.ctr('image', 'import', archive)
@@ -126,7 +58,17 @@ function suite(name: string): void {
   after(() => daemon?.[Symbol.asyncDispose]())
 
   const run = (id: string, options: readonly string[], ...command: string[]): Ended =>
-    daemon.ctr('run', '--runc-binary', runtime, '--cgroup', `${daemon.group}/${id}`, ...options, image, id, ...command)
+    daemon.ctr(
+      'run',
+      '--runc-binary',
+      runtime,
+      '--cgroup',
+      `${daemon.group}/${id}`,
+      ...options,
+      madeImage,
+      id,
+      ...command,
+    )
   const remove = (id: string): void => {
     daemon.ctr('task', 'rm', '--force', id)
     assert.equal(daemon.ctr('container', 'rm', id).status, 0)
