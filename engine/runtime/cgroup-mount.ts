@@ -2,6 +2,7 @@
 import { closeSync, symlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Cgroup } from '../cgroup/cgroup.ts'
+import { isErrno } from '../kernel/libc.ffi.ts'
 import { attachMount, cloneTree, mount, mountFlags as ms, setMountAttributes } from '../kernel/mount.ffi.ts'
 import { ensureDirectory, openDirectory, procPath } from './in-root.ts'
 import { attributesOf, type MountPlan } from './mount-options.ts'
@@ -15,10 +16,20 @@ export function mountCgroups(root: number, destination: string, plan: MountPlan,
   else mountHierarchies({ root, destination, target }, plan, request.cgroup, ownNamespace)
 }
 
-/** In a cgroup namespace a fresh mount shows the group as its root; without one, the group's directory is bound. */
+/**
+ * In a cgroup namespace a fresh mount shows the group as its root; without one, the group's directory is bound. So it is
+ * where the kernel allows no fresh one: EPERM in a user namespace that owns too little, EBUSY where a bind mount of the
+ * machine's /sys has brought the same file system to the same place.
+ */
 function mountUnified(target: number, plan: MountPlan, cgroup: Cgroup, ownNamespace: boolean): void {
-  if (ownNamespace) mount({ source: 'cgroup', target: procPath(target), type: 'cgroup2', flags: plan.flags })
-  else bindDirectory(target, cgroup.directories.unified!, plan.flags)
+  if (ownNamespace)
+    try {
+      mount({ source: 'cgroup', target: procPath(target), type: 'cgroup2', flags: plan.flags })
+      return
+    } catch (error) {
+      if (!isErrno(error, 'EPERM', 'EBUSY')) throw error
+    }
+  bindDirectory(target, cgroup.directories.unified!, plan.flags)
 }
 
 type Hierarchy = { name: string; controllers: string[]; directory: string }
