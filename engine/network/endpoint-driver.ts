@@ -157,8 +157,9 @@ export class EndpointDriver implements Disposable {
     if (network.driver === 'bridge')
       connectNamespace({ ...interior, link: at.link, bridge: network.bridge, isolated: !bridgeSettings(network).icc })
     else {
-      const throughDevice =
-        leadsByDevice(network) && !network.internal ? spacesOf(network).map((s) => s.subnet.version) : []
+      // One of each version, however many subnets there are.
+      const versions = new Set(addresses.map(({ version }) => version))
+      const throughDevice = leadsByDevice(network) && !network.internal ? [...versions] : []
       connectStacked({ ...interior, ...parentSettings(network), throughDevice })
     }
   }

@@ -8,7 +8,7 @@ import { inNetworkNamespace, openNamespace, unshare } from '../../engine/kernel/
 import { NetlinkSocket } from '../../engine/kernel/netlink-socket.ffi.ts'
 import { addVeth, deleteLink, linkIn, listLinks, setLinkUp } from '../../engine/kernel/route-messages.ts'
 import { addStackedLink, type StackedKind } from '../../engine/kernel/stacked-links.ts'
-import { askFrom, links, networks, serve, skip, start } from './network-bed.ts'
+import { askFrom, links, needsRoot, networks, serve, start } from './network-bed.ts'
 
 /** Where a machine has its network card: one end of a pair, the other is the wire. */
 function card(): Disposable {
@@ -27,7 +27,7 @@ function card(): Disposable {
 
 /** A reason to skip, or false. */
 function lacks(kind: StackedKind): string | false {
-  if (skip !== false) return skip
+  if (needsRoot !== false) return needsRoot
   unshare(['network'])
   // Not on the loopback: it carries no VLANs, whatever the kernel has.
   using _card = card()
@@ -96,7 +96,7 @@ test('a network whose link is gone keeps no daemon from its start', { skip: noMa
 })
 
 test('ipvlan: refused by name on a kernel without it', {
-  skip: skip || (noIpvlan === false && 'the kernel has it'),
+  skip: needsRoot || (noIpvlan === false && 'the kernel has it'),
 }, async () => {
   using _card = card()
   const { id } = await networks.create({ name: 'lan', driver: 'ipvlan', options: { parent: 'card0' } })
