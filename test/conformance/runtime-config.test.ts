@@ -5,7 +5,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { OciHook } from '../../engine/spec/oci.ts'
-import { allCapabilities, type Case, inUserNamespace, type RuntimeName, runCases, runtimes } from './config-case.ts'
+import {
+  allCapabilities,
+  type Case,
+  inUserNamespace,
+  olderRunc,
+  type RuntimeName,
+  runCases,
+  runtimes,
+} from './config-case.ts'
 import { buildOwnRuntime, findProgram, RuntimeBed, reasonAgainst } from './runtime-bed.ts'
 
 const root = process.getuid?.() === 0
@@ -186,6 +194,8 @@ const cases: readonly Case[] = [
 const hook = (text: string): OciHook => ({ path: '/bin/sh', args: ['sh', '-c', text] })
 const kinds = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'] as const
 
+const untoldFlags: NonNullable<Case['not']> = { crun: 'crun tells none', ...olderRunc(2, 'runc tells none') }
+
 function suite(name: RuntimeName, program: string | undefined): void {
   const newBed = (): RuntimeBed => new RuntimeBed(name === 'drydock-runtime' ? own : program!)
 
@@ -226,6 +236,28 @@ function suite(name: RuntimeName, program: string | undefined): void {
       assert.notEqual(bed.create('a').status, 0)
       assert.equal(bed.run(['list', '-q']).stdout, '')
     })
+
+  test('the flags of a filter are in the debug log', { skip: untoldFlags[name] ?? false }, () => {
+    for (const [flags, number] of [
+      [undefined, 4],
+      [[], 0],
+      [['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_TSYNC'], 2],
+    ] as const) {
+      // With runc its libseccomp decides what comes without a word.
+      if (flags === undefined && name === 'runc') continue
+      using bed = newBed()
+      bed.configure(['true'], ({ linux }) => {
+        linux!.seccomp = {
+          defaultAction: 'SCMP_ACT_ALLOW',
+          syscalls: [{ names: ['swapon'], action: 'SCMP_ACT_ERRNO' }],
+        }
+        if (flags !== undefined) linux!.seccomp.flags = [...flags]
+      })
+      const { status, stderr } = bed.run(['--debug', 'run', '--bundle', bed.bundle, 'a'])
+      assert.equal(status, 0, stderr)
+      assert.match(stderr, new RegExp(`"seccomp filter flags: ${number}"`))
+    }
+  })
 
   test('a failing startContainer hook keeps the program from running', () => {
     using bed = newBed()
