@@ -12,6 +12,7 @@ import { addImages, addPs } from './lists.ts'
 import { addNetworkVerbs } from './network-verbs.ts'
 import { addRunCommands } from './run.ts'
 import { addSearch } from './search.ts'
+import { addStats } from './stats.ts'
 import { addVolumeVerbs } from './volume-verbs.ts'
 
 /** From `--host`, else DOCKER_HOST, else the default; only unix sockets. */
@@ -45,6 +46,7 @@ export function addClientCommands(program: Command, fallbackSocket: string): voi
     addNetworkVerbs,
     addVolumeVerbs,
     addSearch,
+    addStats,
     addGroups,
   ])
     add(program, client)

@@ -10,6 +10,7 @@ import { addHistory, addLayerVerbs } from './layer-verbs.ts'
 import { addImages, addPs } from './lists.ts'
 import { addPrune, addSystemPrune } from './prune.ts'
 import { addRunCommands } from './run.ts'
+import { addStats } from './stats.ts'
 
 function addContainers(program: Command, client: () => ApiClient): void {
   const group = program.command('container').description('The verbs of containers')
@@ -18,6 +19,7 @@ function addContainers(program: Command, client: () => ApiClient): void {
   addPs(group.command('ls').aliases(['list', 'ps']), client)
   addContainerVerbs(group, client)
   addLayerVerbs(group, client)
+  addStats(group, client)
   inspectKind(group, client, 'container').option('-s, --size', 'with sizes')
   addPrune(group, client, 'containers')
 }

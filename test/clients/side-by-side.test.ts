@@ -134,6 +134,21 @@ describe('drydock beside docker', { skip: noDocker || noPacketFilter }, () => {
     assert.equal(await ours('volume', 'rm', 'hold'), 'hold\n')
   })
 
+  test('stats: of what does not move, the same; of what does, columns and names', async () => {
+    await ours('run', '-d', '--name', 'still', '--network', 'none', 'host', 'sleep', '600')
+    const steady = '{{.Container}} {{.Name}} {{.ID}} {{.PIDs}} {{.NetIO}}'
+    await same('stats', '--no-stream', '--format', steady, 'still')
+    await same('container', 'stats', '--no-stream', '--no-trunc', '--format', steady, 'still')
+    const columns = (text: string): string[] =>
+      text.split('\n').map((line) => line.split(/ {2,}/).slice(0, 2).join(' '))
+    const words = ['stats', '--no-stream']
+    const [one, other] = [await drydock(words), await engine.docker(words)]
+    assert.deepEqual([one.code, columns(one.out)], [other.code, columns(other.out)])
+    assert.equal(one.out.split('\n')[0]?.replaceAll(/ +/g, ' '), other.out.split('\n')[0]?.replaceAll(/ +/g, ' '))
+    assert.match((await drydock(['stats', '--no-stream', 'nobody'])).error, /No such container: nobody/)
+    await ours('rm', '-f', 'still')
+  })
+
   test('search', async () => {
     const description = 'a description that is longer than what is shown of it'
     await using index = await startIndex([
