@@ -111,6 +111,7 @@ test('a layer nobody wants any more is given up in the middle, and its thread ta
   await next.done
   assert.equal(threads(), 1)
   await unpackers[Symbol.asyncDispose]()
+  await bed.snapshotter.settled()
   assert.equal(openDescriptors(), before)
 })
 
