@@ -30,10 +30,9 @@ const PROT_EXEC = 4
 const MAP_PRIVATE = 2
 const MAP_ANONYMOUS = 0x20
 
-const callNumbers: Readonly<Record<InitMachine, Readonly<Record<string, number>>>> = {
-  x64: syscallsX64,
-  arm64: syscallsAarch64,
-}
+const callTables = { x64: syscallsX64, arm64: syscallsAarch64 } as const
+
+let callNumbers: Readonly<Record<string, number>> | undefined
 
 export type SystemCall = {
   /** As the kernel calls it. */
@@ -94,10 +93,10 @@ export class CallSequence {
   constructor(calls: readonly SystemCall[]) {
     this.#calls = calls
     this.#entries = Buffer.allocUnsafeSlow(calls.length * entrySize).fill(0)
-    const numbers = callNumbers[process.arch as InitMachine]
+    callNumbers ??= callTables[process.arch as InitMachine]()
     for (const [index, { name, args, continues, tolerates = [] }] of calls.entries()) {
       const at = index * entrySize
-      this.#entries.writeUInt32LE(((numbers[name] as number) | (continues ? continuesBit : 0)) >>> 0, at)
+      this.#entries.writeUInt32LE(((callNumbers[name] as number) | (continues ? continuesBit : 0)) >>> 0, at)
       this.#entries.writeUInt32LE(tolerates.reduce((set, error) => set | (1 << errnoNumbers[error]), 0) >>> 0, at + 4)
       for (const [place, arg] of args.entries()) {
         const value = Buffer.isBuffer(arg) ? addressOf(arg) : BigInt(arg)

@@ -1,7 +1,7 @@
 import { recentSyscalls } from './seccomp-recent.table.ts'
 
 /** System calls of aarch64 by name: Linux include/uapi/asm-generic/unistd.h as arm64 builds it, up to 6.17. */
-export const syscallsAarch64: Readonly<Record<string, number>> = {
+export const syscallsAarch64 = (): Readonly<Record<string, number>> => ({
   io_setup: 0,
   io_destroy: 1,
   io_submit: 2,
@@ -282,4 +282,4 @@ export const syscallsAarch64: Readonly<Record<string, number>> = {
   rseq: 293,
   kexec_file_load: 294,
   ...recentSyscalls,
-}
+})

@@ -25,16 +25,24 @@ export type Abi = {
 export const x32Marker = 0x40000000
 
 const none = Number.POSITIVE_INFINITY
-const abi = (name: string, audit: number, numbers: Abi['numbers'], more: Partial<Abi> = {}): Abi => ({
-  name,
-  audit,
-  numbers,
-  marker: 0,
-  bits: 64,
-  privateRange: none,
-  multiplexed: false,
-  ...more,
-})
+
+/** A table is made when it is first asked for: most processes ask for none or two, and each takes up to a millisecond. */
+function abi(name: string, audit: number, table: () => Abi['numbers'], more: Partial<Abi> = {}): Abi {
+  let numbers: Abi['numbers'] | undefined
+  return {
+    name,
+    audit,
+    get numbers() {
+      numbers ??= table()
+      return numbers
+    },
+    marker: 0,
+    bits: 64,
+    privateRange: none,
+    multiplexed: false,
+    ...more,
+  }
+}
 
 export const abis: Readonly<Record<string, Abi>> = {
   SCMP_ARCH_X86_64: abi('x86_64', 0xc000003e, syscallsX64),

@@ -1,7 +1,7 @@
 import { recentSyscalls, time64Syscalls } from './seccomp-recent.table.ts'
 
 /** System calls of 32-bit ARM (EABI) by name; arch/arm/tools/syscall.tbl and, from 0xf0002, arch/arm/include/uapi/asm/unistd.h. */
-export const syscallsArm: Readonly<Record<string, number>> = {
+export const syscallsArm = (): Readonly<Record<string, number>> => ({
   restart_syscall: 0,
   exit: 1,
   fork: 2,
@@ -367,4 +367,4 @@ export const syscallsArm: Readonly<Record<string, number>> = {
   get_tls: 0xf0006,
   ...time64Syscalls,
   ...recentSyscalls,
-}
+})

@@ -1,7 +1,7 @@
 import { recentSyscalls, time64Syscalls } from './seccomp-recent.table.ts'
 
 /** System calls of 32-bit x86 by name: Linux arch/x86/entry/syscalls/syscall_32.tbl, up to 6.17. */
-export const syscallsI386: Readonly<Record<string, number>> = {
+export const syscallsI386 = (): Readonly<Record<string, number>> => ({
   restart_syscall: 0,
   exit: 1,
   fork: 2,
@@ -397,4 +397,4 @@ export const syscallsI386: Readonly<Record<string, number>> = {
   msgctl: 402,
   ...time64Syscalls,
   ...recentSyscalls,
-}
+})

@@ -2,7 +2,7 @@ import { recentSyscalls } from './seccomp-recent.table.ts'
 import { commonX86Syscalls } from './seccomp-x86-common.table.ts'
 
 /** System calls of x32 by name, without the bit 0x40000000 that marks them; syscall_64.tbl, ABI "x32" and "common". */
-export const syscallsX32: Readonly<Record<string, number>> = {
+export const syscallsX32 = (): Readonly<Record<string, number>> => ({
   rt_sigaction: 512,
   rt_sigreturn: 513,
   ioctl: 514,
@@ -39,6 +39,6 @@ export const syscallsX32: Readonly<Record<string, number>> = {
   execveat: 545,
   preadv2: 546,
   pwritev2: 547,
-  ...commonX86Syscalls,
+  ...commonX86Syscalls(),
   ...recentSyscalls,
-}
+})

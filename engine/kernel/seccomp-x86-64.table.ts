@@ -2,7 +2,7 @@ import { recentSyscalls } from './seccomp-recent.table.ts'
 import { commonX86Syscalls } from './seccomp-x86-common.table.ts'
 
 /** System calls of x86_64 by name: Linux arch/x86/entry/syscalls/syscall_64.tbl, up to 6.17. */
-export const syscallsX64: Readonly<Record<string, number>> = {
+export const syscallsX64 = (): Readonly<Record<string, number>> => ({
   rt_sigaction: 13,
   rt_sigreturn: 15,
   ioctl: 16,
@@ -52,6 +52,6 @@ export const syscallsX64: Readonly<Record<string, number>> = {
   pwritev2: 328,
   uretprobe: 335,
   uprobe: 336,
-  ...commonX86Syscalls,
+  ...commonX86Syscalls(),
   ...recentSyscalls,
-}
+})

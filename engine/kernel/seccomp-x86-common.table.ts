@@ -1,5 +1,5 @@
 /** System calls that x86_64 and x32 have in common; syscall_64.tbl, ABI "common". */
-export const commonX86Syscalls: Readonly<Record<string, number>> = {
+export const commonX86Syscalls = (): Readonly<Record<string, number>> => ({
   read: 0,
   write: 1,
   open: 2,
@@ -288,4 +288,4 @@ export const commonX86Syscalls: Readonly<Record<string, number>> = {
   statx: 332,
   io_pgetevents: 333,
   rseq: 334,
-}
+})

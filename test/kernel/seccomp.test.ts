@@ -13,10 +13,10 @@ const at = (path: string): string => JSON.stringify(new URL(`../../engine/${path
 function behind(seccomp: OciSeccomp, argv: string[]): { status: number; stderr: string; stdout: string } {
   const script = `
     import { readFileSync } from 'node:fs'
-    import { clone, executeCall, exit, noNewPrivilegesCall, prepareFork, reap } from ${at('kernel/process.ffi.ts')}
+    import { clone, executeCalls, exit, noNewPrivilegesCall, prepareFork, reap } from ${at('kernel/process.ffi.ts')}
     import { placeAt } from ${at('kernel/descriptors.ffi.ts')}
     import { compileSeccomp } from ${at('kernel/seccomp-program.ts')}
-    import { callSequence } from ${at('kernel/call-sequence.ffi.ts')}
+    import { makeCalls } from ${at('kernel/call-sequence.ffi.ts')}
     import { seccompCall } from ${at('kernel/seccomp.ffi.ts')}
     const filter = compileSeccomp(JSON.parse(process.argv[1]), process.arch)
     prepareFork(readFileSync('/proc/self/maps', 'utf8'))
@@ -25,7 +25,7 @@ function behind(seccomp: OciSeccomp, argv: string[]): { status: number; stderr: 
     if (pid === 0) {
       try {
         for (const fd of [0, 1, 2]) placeAt(fd, fd)
-        callSequence([noNewPrivilegesCall, seccompCall(filter), executeCall(argv[0], argv, ['PATH=/usr/bin:/bin'])])()
+        makeCalls([noNewPrivilegesCall, seccompCall(filter), ...executeCalls([argv[0]], argv, ['PATH=/usr/bin:/bin'])])
       } catch (error) { console.error(error) }
       exit(111)
     }
@@ -84,10 +84,10 @@ test('a listener: the descriptor comes back', { skip }, () => {
     import { readlinkSync } from 'node:fs'
     import { noNewPrivilegesCall } from ${at('kernel/process.ffi.ts')}
     import { compileSeccomp } from ${at('kernel/seccomp-program.ts')}
-    import { callSequence } from ${at('kernel/call-sequence.ffi.ts')}
+    import { makeCalls } from ${at('kernel/call-sequence.ffi.ts')}
     import { seccompCall } from ${at('kernel/seccomp.ffi.ts')}
     const seccomp = { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['swapoff'], action: 'SCMP_ACT_NOTIFY' }] }
-    const fd = callSequence([noNewPrivilegesCall, seccompCall(compileSeccomp(seccomp, process.arch))])()
+    const fd = makeCalls([noNewPrivilegesCall, seccompCall(compileSeccomp(seccomp, process.arch))])
     console.log(readlinkSync('/proc/self/fd/' + fd))`
   const { stdout, stderr } = spawnSync(process.execPath, ['--single-threaded', '--input-type=module', '-e', script], {
     env: { ...process.env, UV_USE_IO_URING: '0' },
