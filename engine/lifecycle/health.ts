@@ -48,7 +48,11 @@ export const startingHealth = (): Health => ({ status: 'starting', failingStreak
 export const unwatchedHealth = (health: Health | undefined): { health?: Health } =>
   health === undefined ? {} : { health: { ...health, status: 'unhealthy' } }
 
-const sinceStart = (startedAt: string, now: number): number => now - Date.parse(startedAt)
+/** Where the clock was set back to before the start nobody knows: then it is long ago, so that failures count. */
+function sinceStart(startedAt: string, now: number): number {
+  const milliseconds = now - Date.parse(startedAt)
+  return milliseconds < 0 ? Number.POSITIVE_INFINITY : milliseconds
+}
 
 /**
  * Milliseconds from the end of one probe to the next.

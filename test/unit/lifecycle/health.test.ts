@@ -65,6 +65,11 @@ test('failures in the start period do not count before the first success', () =>
   assert.equal(after([1, 1], [9, 1], [11, 1]).failingStreak, 1)
 })
 
+test('a clock that was set back to before the start does not keep a container starting', () => {
+  assert.equal(after([-86_400, 1], [-86_398, 1], [-86_396, 1]).status, 'unhealthy')
+  assert.equal(nextProbe(rules, startingHealth(), startedAt, Date.parse(startedAt) - 1000), rules.interval)
+})
+
 test('the log is the last five', () => {
   const { log } = after([11, 0], [12, 1], [13, 0], [14, 0], [15, 0], [16, 0])
   assert.deepEqual(
