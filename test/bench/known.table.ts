@@ -13,6 +13,5 @@ export const knownDockerd: Readonly<Record<string, number>> = {
   'line-write': 9600,
   'line-writer': 2300,
   'log-read': 8,
-  list: 15,
   restart: 1800,
 }

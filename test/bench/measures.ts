@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiPeer } from './api-peer.ts'
+import { events, listCreated, listRunning, pingUnderLoad } from './load.ts'
 import { pss } from './place.ts'
 import { type Turns, throughPort } from './published-port.ts'
 import { ensurePullImage, pullReference, registryAt } from './pull-image.ts'
@@ -11,7 +12,7 @@ import { type Load, loads, prepareServices, underLoad } from './services.ts'
 export type Measure = {
   name: string
   title: string
-  unit: 'ms' | 'MiB' | 'MB/s' | 'requests/s' | 'transactions/s'
+  unit: 'ms' | 'MiB' | 'MB/s' | 'requests/s' | 'transactions/s' | 'events/s'
   rounds: number
   /** Rounds before, whose numbers do not count. */
   warm?: number
@@ -145,12 +146,6 @@ const writeAlone =
       return took
     })
 
-async function list(peer: ApiPeer, rounds: number): Promise<number[]> {
-  const ids = await Array.fromAsync({ length: 200 }, () => peer.create(['true']))
-  await using _owned = peer.owned(ids)
-  return await each(rounds, () => timed(() => peer.call('GET', '/v1.41/containers/json?all=1')))
-}
-
 async function restart(peer: ApiPeer, rounds: number): Promise<number[]> {
   await using _owned = await peer.sleepers(50)
   return await each(rounds, async () => {
@@ -174,7 +169,10 @@ export const measures: readonly Measure[] = [
   { name: 'exec', title: 'exec to its exit code', unit: 'ms', rounds: 20, warm: 3, take: exec },
   { name: 'parallel', title: '50 at once on the bridge', unit: 'ms', rounds: 3, take: parallel },
   { name: 'shim', title: 'memory per container, of 50', unit: 'MiB', rounds: 1, take: shim },
-  { name: 'list', title: 'list of 200 containers', unit: 'ms', rounds: 10, warm: 2, take: list },
+  { name: 'list-created', title: 'list of 1000 created', unit: 'ms', rounds: 10, warm: 2, take: listCreated },
+  { name: 'list-running', title: 'list of 200 running', unit: 'ms', rounds: 10, warm: 2, take: listRunning },
+  { name: 'events', title: '500, to 20 listeners', unit: 'events/s', rounds: 3, warm: 1, take: events },
+  { name: 'ping', title: 'under load, 99th percentile', unit: 'ms', rounds: 1, take: pingUnderLoad },
   { name: 'restart', title: 'restart over 50 containers', unit: 'ms', rounds: 3, take: restart },
   { name: 'line-writer', title: '200 MB line by line, to a file', unit: 'ms', rounds: 3, take: writeAlone(lineWriter) },
   { name: 'line-write', title: '200 MB line by line, logged', unit: 'ms', rounds: 2, take: logWrite(lineWriter) },
