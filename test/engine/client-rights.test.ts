@@ -56,6 +56,7 @@ describe('clients of other users', { skip: noEngine }, () => {
     mkdirSync(join(place, 'theirs'), { recursive: true })
     chownSync(join(place, 'theirs'), owner.uid, owner.gid)
     writeFileSync(join(place, 'theirs', 'file'), 'theirs\n')
+    chownSync(join(place, 'theirs', 'file'), owner.uid, owner.gid)
     for (const [name, mode, group] of [
       ['secret', 0o700, 0],
       ['shared', 0o750, 61005],
@@ -114,6 +115,17 @@ describe('clients of other users', { skip: noEngine }, () => {
     assert.equal(await shown(owner, bind('shared')), 'shared\n')
     assert.equal(await shown(owner, { Binds: [`${join(place, 'theirs/file')}:/m/file:ro`] }), 'theirs\n')
     assert.equal(await shown(root, bind('secret')), 'secret\n')
+  })
+
+  test('with owners mapped, as the editor mounts a folder: what is written is the client’s', async () => {
+    const body = { Image: 'host', Cmd: ['sh', '-c', 'echo x > /m/written; stat -c %u /m/file'], Tty: true }
+    const HostConfig = { NetworkMode: 'none', Binds: [`${join(place, 'theirs')}:/m:idmap`] }
+    assert.equal(await callAs(owner, 'POST', '/containers/create?name=mapped', { ...body, HostConfig }), '201')
+    assert.equal(await startAs(owner, 'mapped'), '204')
+    await engine.call('POST', '/containers/mapped/wait')
+    assert.equal((await engine.call('GET', '/containers/mapped/logs?stdout=1')).text, '0\r\n')
+    assert.equal(statSync(join(place, 'theirs/written')).uid, owner.uid)
+    assert.equal((await engine.call('DELETE', '/containers/mapped')).status, 204)
   })
 
   test('a bind of what its client may not read: directly, below it, through a link, from another container', async () => {
