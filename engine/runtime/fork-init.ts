@@ -88,7 +88,10 @@ function forkDirectly(fork: Fork, ours: number, theirs: number): { pid: number; 
 /** The process between: joins, makes the first process a child of its own parent (CLONE_PARENT), and ends. */
 function runStage(fork: Fork, sync: number): never {
   try {
-    const { request, created, joined, cgroup } = fork
+    const { request, created, joined } = fork
+    // From another cgroup namespace the group is out of reach (ENOENT where the hierarchy is mounted with nsdelegate).
+    const away = request.cgroup.version === 2 && joined.some(({ type }) => type === 'cgroup')
+    const cgroup = away ? undefined : fork.cgroup
     // Before another mount namespace hides the groups' files.
     request.cgroup.enter(0, cgroup !== undefined)
     // Another user namespace would take the right to.

@@ -1,6 +1,6 @@
 /** What config.json asks for, as the container sees it: the same cases for our own runtime, for runc and for crun. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -25,6 +25,9 @@ before(async () => {
   own = await buildOwnRuntime(place)
 })
 after(() => rmSync(place, { recursive: true, force: true }))
+
+/** Reasons against joining a user namespace without maps. */
+const joins: NonNullable<Case['not']> = { crun: 'crun asks for maps', ...olderRunc(2, 'runc asks for maps') }
 
 const cases: readonly Case[] = [
   {
@@ -267,6 +270,32 @@ function suite(name: RuntimeName, program: string | undefined): void {
     bed.create('a')
     bed.run(['start', 'a'])
     assert.ok(!existsSync(join(bed.bundle, 'rootfs/root/ran')))
+  })
+
+  test('another container’s namespaces, of users and of groups, from a group of its own', {
+    skip: joins[name] ?? false,
+  }, () => {
+    using bed = newBed()
+    const shared = ['user', 'cgroup', 'network', 'ipc', 'uts'] as const
+    bed.configure(['sleep', '100'], (spec) => {
+      inUserNamespace(spec, bed)
+      spec.linux!.namespaces = [...spec.linux!.namespaces!.filter(({ type }) => type !== 'cgroup'), { type: 'cgroup' }]
+    })
+    bed.detach('a')
+    const { pid } = bed.state('a')
+    const expected = ['user', 'cgroup', 'net'].map((link) => `${readlinkSync(`/proc/${pid}/ns/${link}`)}\n`)
+    bed.configure(['sh', '-c', 'readlink /proc/self/ns/user /proc/self/ns/cgroup /proc/self/ns/net'], (spec) => {
+      inUserNamespace(spec, bed)
+      delete spec.linux!.uidMappings
+      delete spec.linux!.gidMappings
+      delete spec.hostname
+      spec.linux!.cgroupsPath += '2'
+      const own = spec.linux!.namespaces!.filter(({ type }) => !shared.some((one) => one === type))
+      const paths = shared.map((type) => ({ type, path: `/proc/${pid}/ns/${type === 'network' ? 'net' : type}` }))
+      spec.linux!.namespaces = [...own, ...paths]
+    })
+    const { stdout, stderr } = bed.run(['run', '--bundle', bed.bundle, 'b'])
+    assert.equal(stdout, expected.join(''), stderr)
   })
 
   test('a failing poststop hook keeps nobody from deleting', () => {
