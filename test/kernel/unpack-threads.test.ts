@@ -16,10 +16,17 @@ import { ImageBed, needsRoot, openDescriptors, tarOf } from './image-bed.ts'
 const options = { skip: needsRoot }
 const limits = { maxBytes: 1e9, maxEntries: 1e6 }
 
-/** How many threads of this process have the name. */
-const threads = (): number =>
-  readdirSync('/proc/self/task').filter((id) => readFileSync(`/proc/self/task/${id}/comm`, 'utf8') === 'unpack\n')
-    .length
+/** What a thread of this process is called; '' when it has just ended. */
+function nameOf(id: string): string {
+  try {
+    return readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim()
+  } catch {
+    return ''
+  }
+}
+
+/** How many threads of this process unpack. */
+const threads = (): number => readdirSync('/proc/self/task').filter((id) => nameOf(id) === 'unpack').length
 
 async function until(seen: () => boolean): Promise<void> {
   while (!seen()) await sleep(5)
