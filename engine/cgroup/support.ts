@@ -1,7 +1,9 @@
 /** Which limits this machine can keep, and dockerd's warnings for those it cannot. */
 import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { OciResources } from '../spec/oci.ts'
-import type { CgroupHost } from './cgroup.ts'
+import type { Cgroup, CgroupHost } from './cgroup.ts'
+import { children } from './files.ts'
 
 export type Supported = { resources: OciResources; warnings: string[] }
 
@@ -113,6 +115,18 @@ const checks: readonly Check[] = [
 
 const found = new Map<CgroupHost, ReadonlySet<Check>>()
 
+const probeName = /^drydock-probe-(\d+)$/
+
+/** What one who was killed while looking has left, in all hierarchies or in some. */
+function forgetProbes(host: CgroupHost, { directories, birthplace }: Cgroup): void {
+  const places = new Set([...Object.values(directories), birthplace ?? []].flat().map(dirname))
+  const names = new Set([...places].flatMap(children))
+  for (const name of names) {
+    const pid = probeName.exec(name)?.[1]
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) host.group(`/${name}`).remove()
+  }
+}
+
 /** Some files are missing in the root, so a group is made to look, once. */
 function supportedChecks(host: CgroupHost): ReadonlySet<Check> {
   const known = found.get(host)
@@ -121,6 +135,7 @@ function supportedChecks(host: CgroupHost): ReadonlySet<Check> {
   using cleanup = new DisposableStack()
   group.create()
   cleanup.defer(() => group.remove())
+  forgetProbes(host, group)
   const { directories } = group
   const supported = checks.filter(({ v1: [controller, ...files], v2 }) => {
     const directory = host.version === 2 ? directories.unified : directories[controller]

@@ -1,7 +1,8 @@
 /** What is said to be supported can be applied, and what is left out is named; the tree shows the groups as they are. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { test } from 'node:test'
 import { detectCgroups } from '../../engine/cgroup/detect.ts'
 import { supportedResources } from '../../engine/cgroup/support.ts'
@@ -35,6 +36,22 @@ test('everything at once: what remains is taken by the kernel', { skip }, () => 
     warnings.some((warning) => warning.includes('I/O weight')),
   )
   assert.deepEqual(supportedResources(host, {}), { resources: {}, warnings: [] })
+})
+
+test('what a daemon left that was killed while it looked is gone with the next', { skip }, () => {
+  const host = detectCgroups()
+  const { pid } = spawnSync('true')
+  const left = host.group(`/drydock-probe-${pid}`)
+  using cleanup = new DisposableStack()
+  cleanup.defer(() => left.remove())
+  left.create()
+  // One that is looking keeps its own.
+  const busy = host.group(`/drydock-probe-${process.ppid}`)
+  busy.create()
+  cleanup.defer(() => busy.remove())
+  supportedResources(host, {})
+  for (const directory of Object.values(left.directories)) assert.equal(existsSync(directory), false)
+  for (const directory of Object.values(busy.directories)) assert.equal(existsSync(directory), true)
 })
 
 test('the tree: members, limits, groups below', { skip }, async () => {
