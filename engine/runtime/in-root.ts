@@ -79,9 +79,11 @@ function makeComponents(root: number, components: readonly string[], mode: numbe
   let parent = openAt(root, '.', { flags: O_PATH | O_DIRECTORY })
   for (const [index, component] of components.entries()) {
     const prefix = components.slice(0, index + 1).join('/')
-    const found = tryOpenAt(root, prefix, { flags: O_PATH | O_NOFOLLOW, resolve })
-    if (found >= 0) closeSync(found)
-    else if (component !== '..' && found === -errnoNumbers.ENOENT) makeDirectoryAt(parent, component, mode)
+    const request = { flags: O_PATH | O_NOFOLLOW, resolve }
+    const found = tryOpenAt(root, prefix, request)
+    if (component !== '..' && found === -errnoNumbers.ENOENT) makeDirectoryAt(parent, component, mode)
+    // Any other failure is told as what it is, not as the want of what it kept from being made.
+    else closeSync(found >= 0 ? found : openAt(root, prefix, request))
     const strict = options.followLinks === false
     const target = strict ? undefined : leadsNowhere(root, parent, component, components.slice(0, index))
     closeSync(parent)
