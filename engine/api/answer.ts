@@ -3,6 +3,15 @@ import type { Duplex, Readable } from 'node:stream'
 
 type Headers = Readonly<Record<string, string>>
 
+/** A document that many are written: its text is made once. */
+export class JsonText {
+  readonly text: string
+
+  constructor(value: unknown) {
+    this.text = JSON.stringify(value)
+  }
+}
+
 /** Writes one JSON document and its line end. False: the client reads slower than this is written. */
 export type WriteLine = (value: unknown) => boolean
 

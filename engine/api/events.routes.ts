@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { longestTimer } from '../base/time.ts'
 import type { EngineEvent } from '../lifecycle/events.ts'
-import { lines } from './answer.ts'
+import { JsonText, lines } from './answer.ts'
 import type { Event } from './contract/docker.ts'
 import { invalid } from './errors.ts'
 import type { Filters } from './filters.ts'
@@ -66,6 +66,15 @@ export const matchesEvent = (wanted: Filters, event: EngineEvent): boolean =>
   wanted.labels(event.actor.attributes) &&
   objects.every((key) => wanted.any(key, (value) => matchesObject(key, value, event)))
 
+const texts = new WeakMap<EngineEvent, JsonText>()
+
+/** The same for all who listen. */
+function textOf(event: EngineEvent): JsonText {
+  const known = texts.get(event) ?? new JsonText(eventView(event))
+  texts.set(event, known)
+  return known
+}
+
 const nanoseconds = (seconds: number): bigint => BigInt(Math.round(seconds * 1e6)) * 1000n
 
 /** Bytes that a slow client may have waiting: what happens meanwhile it never hears of, as with dockerd, which counts to 1024. */
@@ -84,7 +93,7 @@ const events = route({
       const last = until === undefined ? undefined : nanoseconds(until)
       const show = (event: EngineEvent): void => {
         if (last !== undefined && event.timeNano > last) return
-        if (matchesEvent(wanted, event)) write(eventView(event))
+        if (matchesEvent(wanted, event)) write(textOf(event))
       }
       // Nothing is lost between the memory and what comes: no event can happen before the next await.
       using _listening = engine.events.listen((event) => {

@@ -1,7 +1,7 @@
 /** Writes answers to ordinary HTTP responses. */
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import type { Answer, LinesAnswer } from './answer.ts'
+import { type Answer, JsonText, type LinesAnswer } from './answer.ts'
 import { errorBody, wireError } from './errors.ts'
 import { commonHeaders } from './headers.ts'
 
@@ -38,7 +38,8 @@ async function sendLines(response: ServerResponse, answer: LinesAnswer, signal: 
   const write = (value: unknown): boolean => {
     if (signal.aborted) return false
     start()
-    return response.write(JSON.stringify(value) + answer.lineEnd)
+    const text = value instanceof JsonText ? value.text : JSON.stringify(value)
+    return response.write(text + answer.lineEnd)
   }
   try {
     await answer.produce(write, signal, () => response.writableLength)
