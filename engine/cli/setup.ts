@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { basename, isAbsolute, join, normalize } from 'node:path'
-import { parseArgs } from 'node:util'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { parseHierarchies } from '../cgroup/detect.ts'
 import { loadProfile, removeProfile } from './setup-apparmor.ts'
@@ -163,8 +163,7 @@ async function installVerb(values: Flags, { place, command, source, say }: Setup
   const engine = service(place, settings)
   if ((await answers(settings.socket)) && (earlier === undefined || !service(place, earlier).running()))
     throw new EngineError('conflict', `another engine answers at ${settings.socket}: stop it first`)
-  if (earlier !== undefined && JSON.stringify(earlier) !== JSON.stringify(settings))
-    await service(place, earlier).stop()
+  if (earlier !== undefined && !isDeepStrictEqual(earlier, settings)) await service(place, earlier).stop()
   const before = installed(place)
   const name = install(place, source())
   replaceFile(join(place, 'setup.json'), JSON.stringify(settings))

@@ -34,7 +34,9 @@ describe('podman --runtime', { skip }, () => {
   const podman = (...words: string[]): Ended => {
     const roots = ['root', 'runroot', 'tmpdir'].flatMap((name) => [`--${name}`, join(place.directory, name)])
     const how = ['--cgroup-manager', 'cgroupfs', '--events-backend', 'none', '--runtime', runtime]
-    return place.run('env', `TMPDIR=${place.directory}`, 'podman', ...roots, ...how, ...words)
+    // The clients' own configuration is for those that speak to the engine.
+    const environment = ['-u', 'DOCKER_CONFIG', `TMPDIR=${place.directory}`]
+    return place.run('env', ...environment, 'podman', ...roots, ...how, ...words)
   }
   const succeeds = ({ status, out, error }: Ended): string => {
     assert.equal(status, 0, `${error}${out}`)

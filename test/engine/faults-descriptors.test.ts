@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { noEngine, TestEngine } from './engine.ts'
-import { residue, residueLike, settled } from './residue.ts'
+import { residue, residueLike } from './residue.ts'
 
 const most = 16
 
@@ -97,12 +97,13 @@ describe('out of descriptors', { skip: noEngine }, () => {
     limit(engine.pid, open(engine.pid) + 10)
     const sockets: Socket[] = []
     try {
-      for (let count = 0; count < 20; count += 1) sockets.push((await engine.wire()).on('error', () => {}).resume())
-      await settled(
-        () => sockets.filter((socket) => socket.closed || socket.readableEnded).length,
-        (closed) => closed > 0,
-      )
-      assert.match(await asked('GET', '/_ping'), /^connection: /)
+      // What it had open for others in that moment is room for a few more.
+      let answer = 'done'
+      for (let count = 0; count < 100 && answer === 'done'; count += 1) {
+        sockets.push((await engine.wire()).on('error', () => {}).resume())
+        answer = await asked('GET', '/_ping')
+      }
+      assert.match(answer, /^connection: /)
       for (const socket of sockets) socket.destroy()
       assert.equal(await settledAnswer(() => asked('GET', '/_ping')), 'done')
     } finally {

@@ -14,12 +14,14 @@ function behind(seccomp: OciSeccomp, argv: string[]): { status: number; stderr: 
   const script = `
     import { readFileSync } from 'node:fs'
     import { clone, executeCalls, exit, noNewPrivilegesCall, prepareFork, reap } from ${at('kernel/process.ffi.ts')}
+    import { parkOtherThreads } from ${at('kernel/parked-threads.ffi.ts')}
     import { placeAt } from ${at('kernel/descriptors.ffi.ts')}
     import { compileSeccomp } from ${at('kernel/seccomp-program.ts')}
     import { makeCalls } from ${at('kernel/call-sequence.ffi.ts')}
     import { seccompCall } from ${at('kernel/seccomp.ffi.ts')}
     const filter = compileSeccomp(JSON.parse(process.argv[1]), process.arch)
     prepareFork(readFileSync('/proc/self/maps', 'utf8'))
+    parkOtherThreads()
     const argv = JSON.parse(process.argv[2])
     const { pid } = clone({ flags: 0n })
     if (pid === 0) {
@@ -29,7 +31,8 @@ function behind(seccomp: OciSeccomp, argv: string[]): { status: number; stderr: 
       } catch (error) { console.error(error) }
       exit(111)
     }
-    process.exitCode = reap({ pid, block: true })?.exitCode`
+    // Parked threads would be waited for.
+    exit(reap({ pid, block: true })?.exitCode ?? 1)`
   const result = spawnSync(
     process.execPath,
     ['--single-threaded', '--input-type=module', '-e', script, JSON.stringify(seccomp), JSON.stringify(argv)],
