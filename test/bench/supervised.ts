@@ -1,4 +1,5 @@
 /** What is below the API, alone: spawner, shim and runtime, from a bundle on the disk to a container that has gone. */
+import { makeBundle } from '../kernel/bundle.ts'
 import { ShimBed } from '../kernel/shim-bed.ts'
 
 export const supervisedName = 'drydock-shim'
@@ -9,9 +10,9 @@ export async function superviseRuns(rounds: number): Promise<number[]> {
   const times: number[] = []
   try {
     for (let round = 0; round < rounds; round += 1) {
+      using bundle = makeBundle(['true'])
       const start = performance.now()
-      const { bundle, shim } = await bed.launch(['true'])
-      using _bundle = bundle
+      const shim = await bed.supervisors.launch(bundle.directory)
       await shim.create()
       await shim.start()
       const { exitCode } = await shim.exited
