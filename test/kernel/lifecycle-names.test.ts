@@ -130,28 +130,29 @@ async function outputOf(container: string, script: string): Promise<string> {
 test('links on the default bridge: a line in the hosts file, variables, and the address after a restart', {
   skip,
 }, async () => {
+  // A name that can be the beginning of no identifier.
   const child = await bed.create(['sleep', '600'], {
-    name: 'db',
+    name: 'sql',
     config: { Image: 'host', ExposedPorts: { '5432/tcp': {} }, Env: ['MODE=fast'] },
     hostConfig: { NetworkMode: 'bridge' },
   })
-  const linked = (name: string) => ({ name, hostConfig: { NetworkMode: 'bridge', Links: ['db:store'] } })
+  const linked = (name: string) => ({ name, hostConfig: { NetworkMode: 'bridge', Links: ['sql:store'] } })
   const parent = await bed.create(['sh', '-c', 'env; cat /etc/hosts; exec sleep 600'], linked('web'))
-  await assert.rejects(bed.containers.start(parent), /Cannot link to a non running container: \/db AS \/web\/store/)
+  await assert.rejects(bed.containers.start(parent), /Cannot link to a non running container: \/sql AS \/web\/store/)
   await bed.containers.start(child)
   await bed.containers.start(parent)
   const { hostsPath, logPath } = bed.containers.get('web')
-  const line = (): string => `${addressOf('db', 'bridge')}\tstore ${child.slice(0, 12)} db\n`
+  const line = (): string => `${addressOf('sql', 'bridge')}\tstore ${child.slice(0, 12)} sql\n`
   assert.ok(readFileSync(hostsPath, 'utf8').includes(line()))
   for (let round = 0; !readFileSync(logPath, 'utf8').includes('STORE_ENV_MODE'); round += 1) {
     assert.ok(round < 250, readFileSync(logPath, 'utf8'))
     await wait(20)
   }
   const log = readFileSync(logPath, 'utf8')
-  assert.ok(log.includes(`STORE_PORT_5432_TCP_ADDR=${addressOf('db', 'bridge')}`))
+  assert.ok(log.includes(`STORE_PORT_5432_TCP_ADDR=${addressOf('sql', 'bridge')}`))
   assert.ok(log.includes('STORE_NAME=/web/store') && log.includes('STORE_ENV_MODE=fast'))
   const old = line()
-  await bed.containers.rename('db', 'ledger')
+  await bed.containers.rename('sql', 'ledger')
   await bed.containers.restart('ledger', { timeout: 0 })
   const hosts = readFileSync(hostsPath, 'utf8')
   assert.ok(hosts.includes(`${addressOf('ledger', 'bridge')}\tstore ${child.slice(0, 12)} ledger\n`), hosts)
@@ -161,7 +162,7 @@ test('links on the default bridge: a line in the hosts file, variables, and the 
   assert.equal(await outputOf('web', variables), `${addressOf('ledger', 'bridge')} fast\n`)
   await bed.containers.stop('ledger', { timeout: 0 })
   assert.equal(await outputOf('web', variables), '\n')
-  await assert.rejects(bed.create(['true'], linked('other')), /could not get container for db/)
+  await assert.rejects(bed.create(['true'], linked('other')), /could not get container for sql/)
   for (const name of ['web', 'ledger']) await bed.containers.remove(name, { force: true, volumes: false })
 })
 
