@@ -86,11 +86,11 @@ export function executeInContainer(request: RowRequest): { pid: number; pidfd: n
   using cleanup = new DisposableStack()
   const done = pipe()
   cleanup.adopt(done.readEnd, close)
-  const row = new CallSequence(callsOf(request, target, done.writeEnd))
-  // Not before it is the program: its memory is the caller's, and so is the mark that closes it to others.
+  // Until it is the program its memory is the caller's, and so is the mark that closes it to others.
   cleanup.use(hideFromContainer())
-  const child = begin(request, target, row, done.writeEnd)
-  if (child === undefined) return undefined
+  const begun = begin(request, target, done.writeEnd)
+  if (begun === undefined) return undefined
+  const { child, row } = begun
   const ended = awaitEnd(done.readEnd)
   if (!ended) pidfdSendSignal(child.pidfd, signalNumbers.SIGKILL)
   if (ended && row.failure() === undefined) {
@@ -103,20 +103,22 @@ export function executeInContainer(request: RowRequest): { pid: number; pidfd: n
   return undefined
 }
 
-/** Undefined where the group takes nobody: a container that runs containers has handed its controllers down. */
-function begin(
-  { cgroup: { birthplace } }: RowRequest,
-  target: Target,
-  row: CallSequence,
-  done: number,
-): { pid: number; pidfd: number } | undefined {
+type Begun = { child: { pid: number; pidfd: number }; row: CallSequence }
+
+/**
+ * Takes `done` over: the new process has a copy. Undefined where the group takes nobody: a container that runs containers
+ * has handed its controllers down.
+ */
+function begin(request: RowRequest, target: Target, done: number): Begun | undefined {
   using cleanup = new DisposableStack()
   cleanup.defer(() => close(done))
+  const row = new CallSequence(callsOf(request, target, done))
+  const { birthplace } = request.cgroup
   cleanup.use(childrenGoTo(target))
   try {
-    if (birthplace === undefined) return cloneRow({ flags: 0n }, row)
+    if (birthplace === undefined) return { child: cloneRow({ flags: 0n }, row), row }
     const cgroup = cleanup.adopt(openSync(birthplace, constants.O_DIRECTORY), closeSync)
-    return cloneRow({ flags: cloneFlags.CLONE_INTO_CGROUP, cgroup }, row)
+    return { child: cloneRow({ flags: cloneFlags.CLONE_INTO_CGROUP, cgroup }, row), row }
   } catch (error) {
     if (!isErrno(error, 'EBUSY', 'ENOTSUP', 'EOPNOTSUPP')) throw error
     return undefined
