@@ -11,8 +11,8 @@
 import koffi from 'koffi'
 import { callSequenceListings } from './call-sequence.table.ts'
 import { errnoNumbers } from './errno.table.ts'
-import { type InitMachine, initListings } from './init-program.table.ts'
-import { codeOf } from './init-program.ts'
+import type { InitMachine } from './init-program.table.ts'
+import { codeOf, isInitMachine } from './init-program.ts'
 import { addressOf, declare, declarePlain, SyscallError } from './libc.ffi.ts'
 import { syscallsAarch64 } from './seccomp-aarch64.table.ts'
 import { syscallsX64 } from './seccomp-x86-64.table.ts'
@@ -60,14 +60,12 @@ export const systemCall = (
   { detail = '', ...extra }: Extra = {},
 ): SystemCall => ({ name, args, ...extra, failure: (errno) => new SyscallError(name, errno, detail) })
 
-const isKnown = (machine: string): machine is InitMachine => Object.hasOwn(initListings, machine)
-
 let code: bigint | undefined
 
 /** Never writable and executable at once; it stays for the process's life, and for what is forked of it. */
 function runAddress(): bigint {
   if (code !== undefined) return code
-  if (!isKnown(process.arch)) throw new Error(`there is no code for ${process.arch}`)
+  if (!isInitMachine(process.arch)) throw new Error(`there is no code for ${process.arch}`)
   const bytes = codeOf(callSequenceListings[process.arch])
   const address = cMmap(null, bytes.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
   if (Number(address) === -1) throw new Error('mmap of a page for code failed')

@@ -1,33 +1,27 @@
 /** Files reached with the rights of somebody else: setfsuid(2), setfsgid(2), setgroups(2), faccessat2(2), credentials(7). */
 import { closeSync } from 'node:fs'
-import { declare, declarePlain, declareRaw, SyscallError } from './libc.ffi.ts'
+import { makeCalls } from './call-sequence.ffi.ts'
+import { supplementaryGroupsCall } from './identity.ffi.ts'
+import { declarePlain, declareRaw, SyscallError } from './libc.ffi.ts'
 import { openPath } from './paths.ffi.ts'
 
 /** Who somebody is to the file systems: numbers of the caller's user namespace. */
 export type Credentials = { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
 
-/** By architecture: libc's own setgroups(3) would change every thread of the process, NOTES of setgroups(2). */
-const SYS_SETGROUPS = process.arch === 'arm64' ? 159 : 116
 const SYS_FACCESSAT2 = 439
 const AT_EACCESS = 0x200
 const AT_EMPTY_PATH = 0x1000
 const R_OK = 4
 
-const cSetgroups = declare(
-  'setgroups',
-  'long syscall(long number, size_t count, void *list)',
-  (_n, count) => `of ${count}`,
-)
 const cSetfsuid = declarePlain('int setfsuid(unsigned int uid)')
 const cSetfsgid = declarePlain('int setfsgid(unsigned int gid)')
 const cFaccessat2 = declareRaw('long syscall(long number, int dirfd, const char *path, int mode, int flags)')
 
 const nobodyAsked = 0xffffffff
 
-function setThreadGroups(groups: readonly number[]): void {
-  const list = Buffer.alloc(Math.max(groups.length, 1) * 4)
-  for (const [index, group] of groups.entries()) list.writeUInt32LE(group, index * 4)
-  cSetgroups(SYS_SETGROUPS, groups.length, list)
+/** The kernel's own call: libc's setgroups(3) would change every thread of the process, NOTES of setgroups(2). */
+const setThreadGroups = (groups: readonly number[]): void => {
+  makeCalls([supplementaryGroupsCall(groups)])
 }
 
 /** Neither call says that it failed: asking for an impossible id changes nothing, and tells who one is. */

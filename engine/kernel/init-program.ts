@@ -21,7 +21,8 @@ const loadAddress = 0x400000n
 /** The largest page that one of the machines may have. */
 const pageSize = 0x10000n
 
-const isInitMachine = (machine: string): machine is InitMachine => Object.hasOwn(initListings, machine)
+/** Whether there is code for a machine, as process.arch names it. */
+export const isInitMachine = (machine: string): machine is InitMachine => Object.hasOwn(initListings, machine)
 
 /** The bytes at the left of a listing's lines; labels have none. */
 export const codeOf = (listing: string): Buffer =>

@@ -1,8 +1,7 @@
 /** The program that starts the runtime's command line, as a file's bytes: elf(5) around the code of a listing. */
 
 import options from './forking-node.json' with { type: 'json' }
-import { type InitMachine, initListings } from './init-program.table.ts'
-import { codeOf, executableFile } from './init-program.ts'
+import { codeOf, executableFile, isInitMachine } from './init-program.ts'
 import { launcherListings } from './launcher.table.ts'
 
 export type Launch = {
@@ -50,7 +49,6 @@ function launchData({ program, first }: Launch): Buffer {
  * @param machine as process.arch names it
  */
 export function launcherProgram(machine: string, launch: Launch): Buffer | undefined {
-  if (!Object.hasOwn(initListings, machine)) return undefined
-  const known = machine as InitMachine
-  return executableFile(known, Buffer.concat([codeOf(launcherListings[known]), launchData(launch)]))
+  if (!isInitMachine(machine)) return undefined
+  return executableFile(machine, Buffer.concat([codeOf(launcherListings[machine]), launchData(launch)]))
 }

@@ -1,5 +1,5 @@
 /** Signals: sigprocmask(2), signalfd(2), dispositions. */
-import { type SystemCall, systemCall } from './call-sequence.ffi.ts'
+import { makeCalls, type SystemCall, systemCall } from './call-sequence.ffi.ts'
 import { declare, declarePlain } from './libc.ffi.ts'
 import { signalNumbers } from './signals.table.ts'
 
@@ -12,7 +12,6 @@ const SIG_BLOCK = 0
 const SIG_SETMASK = 2
 const SFD_NONBLOCK = 0o4000
 const SFD_CLOEXEC = 0o2000000
-const SIG_DFL = 0
 const SIG_IGN = 1
 
 /** glibc's sigset_t is 128 bytes; the kernel uses the first 8. */
@@ -33,26 +32,24 @@ export const blockSignals = (signals: readonly number[]): void => {
 export const signalDescriptor = (signals: readonly number[]): number =>
   cSignalfd(-1, setOf(signals), SFD_NONBLOCK | SFD_CLOEXEC)
 
-/**
- * Gives a process about to execve what a fresh program expects: nothing blocked, every disposition the default.
- * Ignored signals are inherited through execve(2), and Node ignores SIGPIPE.
- */
-export function resetSignals(): void {
-  for (let signal = 1; signal <= 64; signal += 1)
-    if (signal !== signalNumbers.SIGKILL && signal !== signalNumbers.SIGSTOP && signal !== 32 && signal !== 33)
-      cSignal(signal, SIG_DFL)
-  cSigprocmask(SIG_SETMASK, setOf([]), null)
-}
-
 const nothing = Buffer.allocUnsafeSlow(32).fill(0)
 
-/** `resetSignals` for a row of calls; rt_sigaction(2) as the kernel has it: SIG_DFL, no flags, an empty mask. */
+/**
+ * Gives a process about to execve what a fresh program expects: nothing blocked, every disposition the default; ignored
+ * signals are inherited through execve(2), and Node ignores SIGPIPE. rt_sigaction(2) as the kernel has it: SIG_DFL, no
+ * flags, an empty mask.
+ */
 export const resetSignalsCalls: readonly SystemCall[] = [
   ...Array.from({ length: 64 }, (_, index) => index + 1)
     .filter((number) => number !== signalNumbers.SIGKILL && number !== signalNumbers.SIGSTOP)
     .map((number) => systemCall('rt_sigaction', [number, nothing, 0, 8], { detail: `of ${number}` })),
   systemCall('rt_sigprocmask', [SIG_SETMASK, nothing, 0, 8]),
 ]
+
+/** `resetSignalsCalls` at once. */
+export const resetSignals = (): void => {
+  makeCalls(resetSignalsCalls)
+}
 
 /** Does a work while no signal can arrive. */
 export function holdingSignals<T>(work: () => T): T {
