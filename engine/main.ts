@@ -5,7 +5,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Engine } from './api/engine.ts'
@@ -24,6 +24,7 @@ import { cgroupTree } from './cgroup/tree.ts'
 import { DaemonError } from './cli/api-client.ts'
 import { addClientCommands } from './cli/command-line.ts'
 import { setup, usualCommand, usualPlace } from './cli/setup.ts'
+import { renewRuntimeImage } from './cli/setup-image.ts'
 import { ownSource } from './cli/setup-place.ts'
 import { ContentStore } from './images/content-store.ts'
 import { refreshHostImage } from './images/host-image.ts'
@@ -167,6 +168,9 @@ async function daemon(options: DaemonOptions): Promise<void> {
   else stack.use(await listenOn(server.http, options.socket, { uid: options.user, gid: options.group }))
   stack.defer(() => server.close())
   console.log(`drydock engine listening on unix://${options.socket}`)
+  void renewRuntimeImage(dirname(fileURLToPath(import.meta.url))).then((without) => {
+    if (without !== undefined) report(`drydock-runtime starts slower than it could: ${without}`)
+  })
   collectRarely()
   stack.use(whenAtRest(restful, returnUnusedMemory))
   await stopped

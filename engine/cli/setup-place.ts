@@ -27,6 +27,9 @@ import { basename, dirname, join } from 'node:path'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { forkingNode, launcherProgram } from '../kernel/launcher.ts'
 
+/** What the runtime begins from, if it is there and fits (setup-image.ts). */
+export const imageName = 'runtime-main.image'
+
 /** What is copied: the folder of main.js with what lies beside it, and a Node program. */
 export type Source = { directory: string; node: string; version: string }
 
@@ -85,7 +88,7 @@ function copyEverything(source: Source, target: string): string {
     writeFileSync(join(target, name), bytes, { mode, flag: 'wx' })
   }
   const wanted = [...regularFiles(source.directory)].filter(
-    (name) => !name.startsWith('bin/') && !name.endsWith('.map') && !name.endsWith('.cache'),
+    (name) => !name.startsWith('bin/') && !name.startsWith(imageName) && !/\.(map|cache)$/.test(name),
   )
   for (const name of wanted) put(join(source.directory, name), name, 0o644)
   put(source.node, 'bin/node', 0o755)
@@ -148,7 +151,11 @@ exec ${place}/current/bin/node ${place}/current/main.js "$@"
 function runtimeLauncher(place: string): Buffer {
   const current = join(place, 'current')
   const first = [...forkingNode, join(current, 'runtime.cjs')]
-  const program = launcherProgram(process.arch, { program: join(current, 'bin', 'node'), first })
+  const program = launcherProgram(process.arch, {
+    program: join(current, 'bin', 'node'),
+    first,
+    image: join(current, imageName),
+  })
   if (program === undefined)
     throw new EngineError('unavailable', `the runtime has no launcher for ${process.arch} processors`)
   return program

@@ -13,22 +13,12 @@ import { callSequenceListings } from './call-sequence.table.ts'
 import { errnoNumbers } from './errno.table.ts'
 import type { InitMachine } from './init-program.table.ts'
 import { codeOf, isInitMachine } from './init-program.ts'
-import { addressOf, declare, declarePlain, SyscallError } from './libc.ffi.ts'
+import { addressOf, SyscallError } from './libc.ffi.ts'
+import { placeCode } from './machine-code.ffi.ts'
 import { syscallsAarch64 } from './seccomp-aarch64.table.ts'
 import { syscallsX64 } from './seccomp-x86-64.table.ts'
 
-const cMmap = declarePlain(
-  'intptr_t mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
-)
-const cMemcpy = declarePlain('uintptr_t memcpy(uintptr_t to, void *from, size_t length)')
-const cMprotect = declare('mprotect', 'int mprotect(uintptr_t address, size_t length, int protection)')
 const runType = koffi.proto('intptr_t run(void *entries, intptr_t count, void *clone)')
-
-const PROT_READ = 1
-const PROT_WRITE = 2
-const PROT_EXEC = 4
-const MAP_PRIVATE = 2
-const MAP_ANONYMOUS = 0x20
 
 const callTables = { x64: syscallsX64, arm64: syscallsAarch64 } as const
 
@@ -62,16 +52,10 @@ export const systemCall = (
 
 let code: bigint | undefined
 
-/** Never writable and executable at once; it stays for the process's life, and for what is forked of it. */
 function runAddress(): bigint {
   if (code !== undefined) return code
   if (!isInitMachine(process.arch)) throw new Error(`there is no code for ${process.arch}`)
-  const bytes = codeOf(callSequenceListings[process.arch])
-  const address = cMmap(null, bytes.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-  if (Number(address) === -1) throw new Error('mmap of a page for code failed')
-  cMemcpy(address, bytes, bytes.length)
-  cMprotect(address, bytes.length, PROT_READ | PROT_EXEC)
-  code = BigInt(address)
+  code = placeCode(codeOf(callSequenceListings[process.arch]))
   return code
 }
 

@@ -49,6 +49,11 @@ export const setNonBlocking = (fd: number, nonBlocking: boolean): void => {
   cFcntl(fd, F_SETFL, nonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK)
 }
 
+const cGetFlags = declareRaw('int fcntl(int fd, int command)')
+const F_GETFD = 1
+
+export const isOpen = (fd: number): boolean => cGetFlags(fd, F_GETFD) >= 0
+
 const CLOSE_RANGE_CLOEXEC = 4
 
 /** Closes every descriptor from `first` on, now or at execve; close_range(2), Linux 5.9. */

@@ -51,11 +51,11 @@ export function initProgram(machine: string): Buffer | undefined {
 }
 
 /** A file of one segment that begins with `code`, which may have its own constants behind it. */
-export function executableFile(machine: InitMachine, code: Buffer): Buffer {
+export function executableFile(machine: InitMachine, code: Buffer, address = loadAddress): Buffer {
   const size = BigInt(headersSize + code.length)
   return Buffer.concat([
-    fileHeader(machineNumber[machine]),
-    programHeader({ type: PT_LOAD, flags: PF_R | PF_X, address: loadAddress, size, align: pageSize }),
+    fileHeader(machineNumber[machine], address),
+    programHeader({ type: PT_LOAD, flags: PF_R | PF_X, address, size, align: pageSize }),
     // Without it the kernel would have to guess whether the stack may be executed.
     programHeader({ type: PT_GNU_STACK, flags: PF_R | PF_W, address: 0n, size: 0n, align: 16n }),
     code,
@@ -63,14 +63,14 @@ export function executableFile(machine: InitMachine, code: Buffer): Buffer {
 }
 
 /** Elf64_Ehdr: no sections, the entry right behind the headers. */
-function fileHeader(machine: number): Buffer {
+function fileHeader(machine: number, address: bigint): Buffer {
   const header = Buffer.alloc(fileHeaderSize)
   // Magic, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ELFOSABI_NONE.
   header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0])
   header.writeUInt16LE(ET_EXEC, 16)
   header.writeUInt16LE(machine, 18)
   header.writeUInt32LE(1, 20)
-  header.writeBigUInt64LE(loadAddress + BigInt(headersSize), 24)
+  header.writeBigUInt64LE(address + BigInt(headersSize), 24)
   header.writeBigUInt64LE(BigInt(fileHeaderSize), 32)
   header.writeUInt16LE(fileHeaderSize, 52)
   header.writeUInt16LE(programHeaderSize, 54)

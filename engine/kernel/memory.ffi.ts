@@ -64,7 +64,7 @@ export function collectRarely(): void {
   setFlagsFromString('--heap-growing-percent=400')
 }
 
-type Collect = (options: { type: 'major'; flavor: 'last-resort' }) => void
+type Collect = (options: { type: 'major'; flavor: 'last-resort' } | { type: 'minor' }) => void
 
 function collector(): Collect {
   setFlagsFromString('--expose-gc')
@@ -85,6 +85,12 @@ function shrinkHeap(): void {
   collect ??= collector()
   collect({ type: 'major', flavor: 'last-resort' })
   leanHeap = getHeapStatistics().total_physical_size
+}
+
+/** What has lived through two of these is not copied again by a process that begins with this heap. */
+export function collectYoung(): void {
+  collect ??= collector()
+  collect({ type: 'minor' })
 }
 
 /**

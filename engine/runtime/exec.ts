@@ -72,14 +72,10 @@ export const targetOf = (pid: number): Target & Disposable => {
   return { pidfd, kinds: foreignKinds(pid), [Symbol.dispose]: () => close(pidfd) }
 }
 
-let ownNamespaces: Map<string, number> | undefined
-
 /** The kinds in which the target differs from us: joining one's own user namespace is refused (EINVAL). */
 function foreignKinds(pid: number): OciNamespaceType[] {
   const identity = (process: ProcessName, { type }: NamespaceKind) => statSync(namespacePath(process, type)).ino
-  ownNamespaces ??= new Map(namespaceKinds.map((kind) => [kind.type, identity('self', kind)]))
-  const own = ownNamespaces
-  return namespaceKinds.filter((kind) => own.get(kind.type) !== identity(pid, kind)).map(({ type }) => type)
+  return namespaceKinds.filter((kind) => identity('self', kind) !== identity(pid, kind)).map(({ type }) => type)
 }
 
 /**

@@ -10,11 +10,12 @@ import { returnFreePages } from '../kernel/memory.ffi.ts'
 import { clone, exit, prepareFork, reap, setProcessName } from '../kernel/process.ffi.ts'
 import { blockSignals, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
+import { rehearse } from '../runtime/rehearsal.ts'
 import { EventLoop } from './event-loop.ts'
 import { failureOf } from './failure.ts'
 import { listenIn, readShimFiles, runShim } from './fork-shim.ts'
 import { FrameReader } from './protocol.ts'
-import { rehearse } from './rehearsal.ts'
+import { rehearseTalk } from './rehearsal.ts'
 import { encodeSpawn, type SpawnRequest } from './spawner-protocol.ts'
 
 const daemon = 3
@@ -46,6 +47,7 @@ function serve(): never {
   setProcessName('drydock-spawner')
   const cgroups = detectCgroups()
   rehearse(cgroups)
+  rehearseTalk()
   blockSignals([signalNumbers.SIGCHLD])
   const signals = signalDescriptor([signalNumbers.SIGCHLD])
   const loop = new EventLoop()

@@ -1,7 +1,8 @@
 /** The runtimes below the engines, driven by their command line: what a container costs without a daemon. */
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { forkingNode, launcherProgram } from '../../engine/kernel/launcher.ts'
+import { forkingNode, keptNode, launcherProgram } from '../../engine/kernel/launcher.ts'
+import { hasImages } from '../../engine/kernel/process-image.ts'
 import { findProgram } from './peers.ts'
 import { Place } from './place.ts'
 import { rootfsArchive } from './rootfs.ts'
@@ -28,15 +29,18 @@ export async function startRuntimes(stack: AsyncDisposableStack, notes: string[]
   return runtimes
 }
 
-/** As it is installed: the built file, a copy of its own, and the launcher that seals Node. */
+/** As it is installed: the built file, a copy of its own, the launcher that seals Node, and an image to begin from. */
 function ownRuntime(place: Place): string {
   const engine = join(import.meta.dirname, '../../dist/engine')
   for (const name of ['runtime.cjs', 'runtime-main.cjs', 'runtime-main.cache', 'node_modules'])
     cpSync(join(engine, name), place.path(name), { recursive: true })
   const first = [...forkingNode, place.path('runtime.cjs')]
-  const program = launcherProgram(process.arch, { program: process.execPath, first })
+  const image = place.path('runtime-main.image')
+  const program = launcherProgram(process.arch, { program: process.execPath, first, image })
   if (program === undefined) throw new Error(`no launcher for ${process.arch} processors`)
   writeFileSync(place.path(ownName), program, { mode: 0o755 })
+  if (hasImages(process.arch))
+    place.run('env', ['-i', process.execPath, ...keptNode, place.path('runtime.cjs'), '--image', image])
   return place.path(ownName)
 }
 

@@ -1,5 +1,5 @@
 /** Runtimes with runc's command line, a bundle that each of them can run, and a place for their state. */
-import { spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   copyFileSync,
@@ -15,7 +15,8 @@ import { tmpdir } from 'node:os'
 import { basename, delimiter, join, resolve } from 'node:path'
 import esbuild from 'esbuild'
 import { buildRuntime } from '../../.ci/build.mjs'
-import { forkingNode, launcherProgram } from '../../engine/kernel/launcher.ts'
+import { forkingNode, keptNode, launcherProgram } from '../../engine/kernel/launcher.ts'
+import { hasImages } from '../../engine/kernel/process-image.ts'
 import type { OciSpec } from '../../engine/spec/oci.ts'
 
 const searchPath = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
@@ -24,15 +25,25 @@ const searchPath = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '
 export const findProgram = (name: string): string | undefined =>
   searchPath.map((directory) => join(directory, name)).find((path) => existsSync(path))
 
-/** Our own, built from the sources as it is shipped, with the launcher that an installed one has. */
+/**
+ * Our own, built from the sources as it is shipped, with the launcher that an installed one has. Where root has made it,
+ * with a Node that is there already, it begins from an image, as an installed one does.
+ */
 export async function buildOwnRuntime(directory: string, node = process.execPath): Promise<string> {
   await buildRuntime(esbuild, directory)
   symlinkSync(resolve(import.meta.dirname, '../../node_modules'), join(directory, 'node_modules'))
-  const first = [...forkingNode, join(directory, 'runtime.cjs')]
-  const program = launcherProgram(process.arch, { program: node, first })
+  const script = join(directory, 'runtime.cjs')
+  const image = join(directory, 'runtime-main.image')
+  const program = launcherProgram(process.arch, { program: node, first: [...forkingNode, script], image })
   const path = join(directory, 'drydock-runtime')
   writeFileSync(path, program!, { mode: 0o755 })
+  if (process.geteuid?.() === 0 && hasImages(process.arch) && existsSync(node)) makeImage(directory, node)
   return path
+}
+
+export function makeImage(directory: string, node = process.execPath): void {
+  const words = [...keptNode, join(directory, 'runtime.cjs'), '--image', join(directory, 'runtime-main.image')]
+  execFileSync(node, words, { env: {}, stdio: ['ignore', 'ignore', 'inherit'], timeout: 60_000 })
 }
 
 export type Output = { status: number | null; stdout: string; stderr: string }
@@ -183,4 +194,14 @@ const controllers = (): string[] =>
 export function reasonAgainst(name: string): string | false {
   if (name === 'drydock-runtime') return false
   return findProgram(name) === undefined && `${name} is not installed`
+}
+
+/** Why a process cannot begin from an image here; capabilities(7), PR_SET_MM(2const). */
+export function reasonAgainstImages(): string | false {
+  if (!hasImages(process.arch)) return `there are no images for ${process.arch}`
+  // Both come with CONFIG_CHECKPOINT_RESTORE.
+  if (!existsSync('/proc/sys/kernel/ns_last_pid')) return 'the kernel has no PR_SET_MM_MAP'
+  const effective = /^CapEff:\s+(\S+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0'
+  const [sysAdmin, checkpointRestore] = [1n << 21n, 1n << 40n]
+  return (BigInt(`0x${effective}`) & (sysAdmin | checkpointRestore)) === 0n && 'needs CAP_CHECKPOINT_RESTORE'
 }

@@ -8,7 +8,7 @@ import { runHooksOnward, stateOf } from '../hooks.ts'
 import { isAlive } from './container-status.ts'
 import type { Containers } from './containers.ts'
 import type { ParsedFlags } from './flags.ts'
-import { signalFirst } from './kill-container.ts'
+import { saysNotRunning, signalFirst } from './kill-container.ts'
 import type { ContainerRecord } from './state-store.ts'
 
 /** Milliseconds that the processes of a container may take to die. */
@@ -69,7 +69,12 @@ function forgetCreation(containers: Containers, id: string): void {
 
 function killFirst(containers: Containers, record: ContainerRecord): void {
   const cgroup = containers.group(record.cgroup)
-  signalFirst(record, signalNumbers.SIGKILL)
+  try {
+    signalFirst(record, signalNumbers.SIGKILL)
+  } catch (error) {
+    // It has ended since it was looked at.
+    if (!saysNotRunning(error)) throw error
+  }
   if (cgroup.frozen()) cgroup.thaw()
   const end = performance.now() + killPatience
   while (isAlive(record)) {

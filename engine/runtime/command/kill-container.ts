@@ -11,6 +11,7 @@ import type { ParsedFlags } from './flags.ts'
 import type { ContainerRecord } from './state-store.ts'
 
 const notRunning = 'container not running'
+export const saysNotRunning = (error: unknown): boolean => error instanceof EngineError && error.message === notRunning
 /** Milliseconds that the processes of a container may take to die. */
 const killPatience = 10_000
 
@@ -51,7 +52,7 @@ export function killVerb(containers: Containers, flags: ParsedFlags): number {
       if (signal === signalNumbers.SIGKILL && status === 'paused') cgroup.thaw()
     }
   } catch (error) {
-    if (!(flags.is('all') && error instanceof EngineError && error.message === notRunning)) throw error
+    if (!(flags.is('all') && saysNotRunning(error))) throw error
   }
   return 0
 }

@@ -9,6 +9,7 @@ import { engineVersion } from '../../base/engine-version.ts'
 import { EngineError, messageOf } from '../../base/errors.ts'
 import { parkOtherThreads } from '../../kernel/parked-threads.ffi.ts'
 import { exit, prepareFork } from '../../kernel/process.ffi.ts'
+import type { Call } from './call.ts'
 import { Containers, type Settings } from './containers.ts'
 import { type ParsedFlags, parseFlags, parseTruth } from './flags.ts'
 import { Log, tell } from './log.ts'
@@ -52,6 +53,9 @@ const prefixes: Partial<Record<VerbName, string>> = {
   exec: 'exec failed: ',
 }
 const exitCodes: Partial<Record<VerbName, number>> = { exec: 255 }
+
+/** When it does not matter what it was called. */
+const ownName = 'drydock-runtime'
 
 const ordinaryUser = (): boolean => process.geteuid?.() !== 0
 
@@ -117,7 +121,7 @@ function checkArguments(program: string, { name, least, most }: Verb, count: num
   if (count > most) throw new EngineError('invalid', `${what} a maximum of ${most} argument(s)`)
 }
 
-async function main(program: string, inherited: number, words: readonly string[]): Promise<number> {
+async function main({ program, inherited, words, kept }: Call): Promise<number> {
   let log = new Log({ debug: false })
   let verb: Verb | undefined
   try {
@@ -136,6 +140,7 @@ async function main(program: string, inherited: number, words: readonly string[]
     })
     verb = verbs.find((known) => known.name === name)
     if (verb === undefined) throw new EngineError('invalid', `No help topic for '${name}'`)
+    log.debug(`${program} start: ${kept ? 'from the image of a process' : 'as a new Node'}`)
     return await perform(verb, rest, new Containers(settingsFrom(globals, program, inherited), log))
   } catch (error) {
     if (error instanceof NotExecuted) log.refusal(error.message)
@@ -177,5 +182,24 @@ async function perform(verb: Verb, words: readonly string[], containers: Contain
 
 prepareFork(readFileSync('/proc/self/maps', 'utf8'))
 parkOtherThreads()
-const [, script = '', name = basename(script), descriptors = '0', ...words] = process.argv
-void main(basename(name), Number(descriptors), words).then(exit)
+
+async function callOf([
+  ,
+  script = '',
+  name = basename(script),
+  second = '0',
+  ...words
+]: readonly string[]): Promise<Call> {
+  if (name !== '--image') return { program: basename(name), inherited: Number(second), words, kept: false }
+  const { begunAgain } = await import('./make-image.ts')
+  try {
+    return await begunAgain(resolve(second), (verb) =>
+      main({ program: ownName, inherited: 0, words: verb, kept: false }),
+    )
+  } catch (error) {
+    tell(2, `${ownName}: no image is made: ${messageOf(error)}\n`)
+    return exit(1)
+  }
+}
+
+void callOf(process.argv).then(main).then(exit)

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { EngineError, messageOf } from '../../base/errors.ts'
 import { close, pipe } from '../../kernel/descriptors.ffi.ts'
 import { isErrno } from '../../kernel/libc.ffi.ts'
+import { currentPid } from '../../kernel/process.ffi.ts'
 import { leaveNewLines } from '../../kernel/terminal.ffi.ts'
 import { connect, sendDescriptors } from '../../kernel/unix-socket.ffi.ts'
 import type { OciProcess } from '../../spec/oci.ts'
@@ -60,7 +61,7 @@ export function startOptions(
 function listenDescriptors(): number {
   const { LISTEN_FDS, LISTEN_PID } = process.env
   const count = Number(LISTEN_FDS ?? '')
-  return Number.isInteger(count) && count > 0 && Number(LISTEN_PID) === process.pid ? count : 0
+  return Number.isInteger(count) && count > 0 && Number(LISTEN_PID) === currentPid() ? count : 0
 }
 
 /** The process as the program will find it. */

@@ -12,7 +12,7 @@ import {
   setNonBlocking,
   write,
 } from '../../kernel/descriptors.ffi.ts'
-import { pidfdSendSignal, reap } from '../../kernel/process.ffi.ts'
+import { currentPid, pidfdSendSignal, reap } from '../../kernel/process.ffi.ts'
 import { signalInfoSize, signalNumberIn } from '../../kernel/signals.ffi.ts'
 import { signalNumbers } from '../../kernel/signals.table.ts'
 import type { HostTerminal } from './host-terminal.ts'
@@ -137,7 +137,7 @@ export class Relay {
       else if (flow.full) flow.drain()
       else flow.fill()
     }
-    if (said !== undefined && polls.events(said) !== 0 && notify!.take()) notify!.pass(process.pid, 'and go on')
+    if (said !== undefined && polls.events(said) !== 0 && notify!.take()) notify!.pass(currentPid(), 'and go on')
     if (polls.events(signals) !== 0) this.#takeSignals()
     if (end !== undefined && polls.events(end) !== 0) this.#reapAll()
   }

@@ -1,8 +1,8 @@
 /** `events`: what a container uses, and when the kernel killed one of its processes for want of memory; as JSON lines. */
 import { writeSync } from 'node:fs'
-import { setTimeout as after } from 'node:timers/promises'
 import { EngineError, messageOf } from '../../base/errors.ts'
 import type { Cgroup, CgroupUse } from '../../cgroup/cgroup.ts'
+import { pause } from '../../cgroup/files.ts'
 import { isAlive } from './container-status.ts'
 import type { Containers } from './containers.ts'
 import type { ParsedFlags } from './flags.ts'
@@ -11,7 +11,7 @@ const out = 1
 /** Milliseconds between two looks at the kernel's count of kills. */
 const lookEvery = 50
 
-export async function eventsVerb(containers: Containers, flags: ParsedFlags): Promise<number> {
+export function eventsVerb(containers: Containers, flags: ParsedFlags): number {
   const { record, cgroup, status } = containers.find(flags.args[0])
   const interval = milliseconds(flags.text('interval') ?? '5s')
   if (interval <= 0) throw new EngineError('invalid', 'duration interval must be greater than 0')
@@ -25,7 +25,7 @@ export async function eventsVerb(containers: Containers, flags: ParsedFlags): Pr
   }
   let kills = killsOf(cgroup)
   for (let next = performance.now() + interval; isAlive(record); ) {
-    await after(lookEvery)
+    pause(lookEvery)
     const now = killsOf(cgroup)
     for (; kills < now; kills += 1) tell('oom')
     if (performance.now() < next) continue

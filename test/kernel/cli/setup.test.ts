@@ -3,10 +3,12 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -14,13 +16,18 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import esbuild from 'esbuild'
+import { buildRuntime, copyKoffi } from '../../../.ci/build.mjs'
 import { isKind } from '../../../engine/base/errors.ts'
 import { type SetupContext, setup } from '../../../engine/cli/setup.ts'
+import { imageFits, renewRuntimeImage } from '../../../engine/cli/setup-image.ts'
 import { assertRootOwned } from '../../../engine/cli/setup-place.ts'
+import { reasonAgainstImages } from '../../conformance/runtime-bed.ts'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
 const withSystemd = existsSync('/run/systemd/system') && 'systemd runs here: the process variant is not used'
@@ -126,6 +133,39 @@ test('the runtime is a program of its own beside the engine, and the engine know
   assert.equal(named.stdout, `${world.context.place}/current/bin/drydock-runtime 0 --root /nowhere list\n`)
   await world.run('uninstall')
   assert.equal(existsSync(`${world.context.command}-runtime`), false)
+})
+
+test('the runtime begins from an image, which is made again after a boot', {
+  skip: skip || withSystemd || reasonAgainstImages(),
+}, async () => {
+  await using world = new World()
+  await buildRuntime(esbuild, world.source)
+  copyKoffi(world.source)
+  await world.install()
+  const start = (): string | undefined => {
+    const words = ['--debug', '--root', join(world.directory, 'containers'), 'list']
+    const { stderr } = spawnSync(`${world.context.command}-runtime`, words, { encoding: 'utf8' })
+    return /start: (from the image of a process|as a new Node)/.exec(stderr)?.[1]
+  }
+  const directory = join(world.context.place, readlinkSync(join(world.context.place, 'current')))
+  const image = join(directory, 'runtime-main.image')
+  assert.ok(imageFits(image))
+  assert.equal(start(), 'from the image of a process')
+  const made = statSync(image).ino
+  await world.install()
+  assert.equal(await renewRuntimeImage(directory), undefined)
+  assert.equal(statSync(image).ino, made, 'one that fits is left alone')
+  const fd = openSync(image, 'r+')
+  writeSync(fd, 'another boot of this', 10)
+  closeSync(fd)
+  assert.equal(imageFits(image), false)
+  assert.equal(start(), 'as a new Node')
+  assert.equal(await renewRuntimeImage(directory), undefined)
+  assert.equal(start(), 'from the image of a process')
+  assert.equal(await renewRuntimeImage(join(world.source)), undefined, 'what nobody has installed has none')
+  assert.equal(existsSync(join(world.source, 'runtime-main.image')), false)
+  rmSync(join(directory, 'runtime-main.cjs'))
+  assert.match((await renewRuntimeImage(directory)) ?? '', /runtime-main\.cjs/)
 })
 
 test('installing the same again changes nothing, another version replaces it', {

@@ -1,0 +1,100 @@
+/**
+ * One who is forked many times, or kept as an image, walks once through what its children will do, so that they find the
+ * code compiled and its types known: what a child compiles for itself, every child compiles again. In a mount namespace
+ * of its own, which ends with it.
+ */
+import { closeSync, mkdirSync, writeFileSync } from 'node:fs'
+import type { CgroupHost } from '../cgroup/cgroup.ts'
+import { close } from '../kernel/descriptors.ffi.ts'
+import { lastCapability } from '../kernel/identity.ffi.ts'
+import { mount, mountFlags as ms } from '../kernel/mount.ffi.ts'
+import { openNamespace, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
+import { socketPair } from '../kernel/unix-socket.ffi.ts'
+import { defaults } from '../spec/defaults.ts'
+import type { OciSpec } from '../spec/oci.ts'
+import { maskPaths, protectPaths } from './hardening.ts'
+import type { CreateRequest } from './request.ts'
+import { enterRoot, makeRoot } from './rootfs.ts'
+import { type ChildMessage, expectMessage, type ParentMessage, receive, send } from './sync.ts'
+import { validate } from './validate.ts'
+
+/** A directory that every machine has; covered in the rehearsal's namespace only. */
+const stage = '/tmp'
+
+const spec: OciSpec = {
+  ociVersion: '1.2.0',
+  root: { path: 'root' },
+  process: { user: { uid: 0, gid: 0 }, args: ['sh'], cwd: '/tmp', env: ['PATH=/bin'] },
+  mounts: [
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755'] },
+    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777'] },
+    { destination: '/bin', type: 'bind', source: `${stage}/lower`, options: ['rbind', 'ro', 'rprivate'] },
+    { destination: '/etc/hosts', type: 'bind', source: `${stage}/file`, options: ['rbind', 'rprivate'] },
+  ],
+  linux: { namespaces: [{ type: 'mount' }] },
+}
+
+function walk(cgroups: CgroupHost): void {
+  // Nothing of this may reach the machine.
+  mount({ target: '/', flags: ms.MS_REC | ms.MS_PRIVATE })
+  const request: CreateRequest = {
+    id: 'rehearsal',
+    spec,
+    bundle: stage,
+    rootMounts: [{ target: '/', lower: [`${stage}/lower`], upper: `${stage}/upper`, work: `${stage}/work` }],
+    cgroup: cgroups.group('/drydock'),
+    supervised: true,
+    warn: () => undefined,
+  }
+  mount({ source: 'tmpfs', target: stage, type: 'tmpfs', data: 'size=1m' })
+  for (const name of ['lower', 'upper', 'work', 'root']) mkdirSync(`${stage}/${name}`)
+  writeFileSync(`${stage}/file`, '')
+  const usual = { ...defaults(), process: { ...spec.process!, user: { uid: 0, gid: 0, additionalGids: [1] } } }
+  for (let round = 0; round < rehearsalRounds; round += 1) validate(usual)
+  enterRoot(request, makeRoot(request, new Set(['mount'])))
+  mkdirSync('/proc')
+  mount({ source: 'proc', target: '/proc', type: 'proc' })
+  protectPaths(['/proc/sys', '/proc/bus'])
+  maskPaths(['/proc/keys', '/proc/scsi'])
+}
+
+/** What is the same for all who are forked later is asked once, here; and the words of parent and child are exchanged. */
+function introduce(): void {
+  lastCapability()
+  const [ours, theirs] = socketPair()
+  try {
+    for (let round = 0; round < rehearsalRounds; round += 1) {
+      send(theirs, { type: 'created', steps: [['a step', round + 0.5]] })
+      expectMessage(receive<ChildMessage>(ours), 'created')
+      send(ours, { type: 'start' })
+      receive<ParentMessage>(theirs)
+    }
+  } finally {
+    close(ours)
+    close(theirs)
+  }
+}
+
+/** Enough for V8 to have seen the types; far from enough for it to optimize for this one line. */
+export const rehearsalRounds = 20
+
+/**
+ * Precondition: the caller is the only user of its root and working directory (unshare makes it so), and may come back
+ * to its own mount namespace; mount_namespaces(7). A failure only means that children start a little slower.
+ */
+export function rehearse(cgroups: CgroupHost): void {
+  using cleanup = new DisposableStack()
+  const home = cleanup.adopt(openNamespace('self', 'mount'), closeSync)
+  const directory = process.cwd()
+  try {
+    unshare(['mount'])
+    cleanup.defer(() => {
+      setNamespace(home, ['mount'])
+      process.chdir(directory)
+    })
+    walk(cgroups)
+    introduce()
+  } catch {
+    // Said above: nothing depends on it.
+  }
+}
