@@ -17,7 +17,7 @@ import {
 } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { root } from './toolchain.mjs'
+import { root, underNode } from './toolchain.mjs'
 
 const output = join(root, 'dist')
 const stamp = join(output, '.stamp')
@@ -171,6 +171,8 @@ export async function build() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  // The runtime's code is kept as the Node that is meant for it compiles it.
+  await underNode('24.0', fileURLToPath(import.meta.url))
   const start = performance.now()
   const built = await build()
   console.log(

@@ -3,12 +3,12 @@ import type { Duplex, Readable } from 'node:stream'
 
 type Headers = Readonly<Record<string, string>>
 
-/** A document that many are written: its text is made once. */
+/** Documents that are text already, a line end between each two. */
 export class JsonText {
   readonly text: string
 
-  constructor(value: unknown) {
-    this.text = JSON.stringify(value)
+  constructor(text: string) {
+    this.text = text
   }
 }
 

@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { longestTimer } from '../base/time.ts'
 import type { EngineEvent } from '../lifecycle/events.ts'
-import { JsonText, lines } from './answer.ts'
+import { JsonText, lines, type WriteLine } from './answer.ts'
 import type { Event } from './contract/docker.ts'
 import { invalid } from './errors.ts'
 import type { Filters } from './filters.ts'
@@ -66,13 +66,39 @@ export const matchesEvent = (wanted: Filters, event: EngineEvent): boolean =>
   wanted.labels(event.actor.attributes) &&
   objects.every((key) => wanted.any(key, (value) => matchesObject(key, value, event)))
 
-const texts = new WeakMap<EngineEvent, JsonText>()
+const texts = new WeakMap<EngineEvent, string>()
 
 /** The same for all who listen. */
-function textOf(event: EngineEvent): JsonText {
-  const known = texts.get(event) ?? new JsonText(eventView(event))
+function textOf(event: EngineEvent): string {
+  const known = texts.get(event) ?? JSON.stringify(eventView(event))
   texts.set(event, known)
   return known
+}
+
+/**
+ * Hands on together what happens in one turn of the event loop: with many listeners the writes cost more than all else
+ * of an event.
+ */
+class Bundle implements Disposable {
+  readonly #write: WriteLine
+  #texts: string[] = []
+
+  constructor(write: WriteLine) {
+    this.#write = write
+  }
+
+  add(text: string): void {
+    if (this.#texts.push(text) === 1) setImmediate(() => this.#flush())
+  }
+
+  #flush(): void {
+    if (this.#texts.length > 0) this.#write(new JsonText(this.#texts.join('\n')))
+    this.#texts = []
+  }
+
+  [Symbol.dispose](): void {
+    this.#flush()
+  }
 }
 
 const nanoseconds = (seconds: number): bigint => BigInt(Math.round(seconds * 1e6)) * 1000n
@@ -91,9 +117,10 @@ const events = route({
       throw invalid('`since` time cannot be after `until` time')
     return lines(async (write, signal, waiting) => {
       const last = until === undefined ? undefined : nanoseconds(until)
+      using bundle = new Bundle(write)
       const show = (event: EngineEvent): void => {
         if (last !== undefined && event.timeNano > last) return
-        if (matchesEvent(wanted, event)) write(textOf(event))
+        if (matchesEvent(wanted, event)) bundle.add(textOf(event))
       }
       // Nothing is lost between the memory and what comes: no event can happen before the next await.
       using _listening = engine.events.listen((event) => {

@@ -20,9 +20,12 @@ const textOf = (path: string): string => {
   }
 }
 
-/** Asked anew each time: profiles come and go while the engine runs. */
+let enabled: boolean | undefined
+
+/** Profiles come and go while the engine runs, so they are asked for anew; whether the kernel has any use for them is not. */
 export function loadedProfiles(): LoadedProfiles {
-  if (!textOf('/sys/module/apparmor/parameters/enabled').startsWith('Y')) return undefined
+  enabled ??= textOf('/sys/module/apparmor/parameters/enabled').startsWith('Y')
+  if (!enabled) return undefined
   const lines = textOf('/sys/kernel/security/apparmor/profiles').split('\n')
   return new Set(lines.map((line) => line.replace(/ \([a-z]+\)$/, '')).filter((name) => name !== ''))
 }
