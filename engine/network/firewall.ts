@@ -200,12 +200,15 @@ function sourceRules(network: FirewallNetwork): Expression[][] {
   return rules
 }
 
-/** route_localnet lets the machine reach 127.0.0.1 ports in the networks; nobody in them may reach the machine's. */
+/**
+ * route_localnet lets the machine reach 127.0.0.1 ports in the networks; nobody in them may reach the machine's. Every packet
+ * is asked: its destination first, which is quicker to see than where it came in.
+ */
 const guardRule = (): Expression[] => [
   ...protocolIs('ip'),
+  ...addressIn('ip', 'destination', loopback, 8),
   meta('iifname', register(0)),
   lookup(bridgeSet, register(0)),
-  ...addressIn('ip', 'destination', loopback, 8),
   verdict('drop'),
 ]
 

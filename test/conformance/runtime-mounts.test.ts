@@ -110,6 +110,14 @@ const cases: readonly Case[] = [
     prints: /^one ro,nosuid,nodev,noexec,noatime\nall ro,nosuid(,nodev)?(,relatime)?\n\s+64\n$/,
   },
   {
+    name: 'a bind mount is made without what only a file system could have',
+    script: "sed -nE 's#^([^ ]+ ){4}/one ([^ ,]+).*#\\2#p' /proc/self/mountinfo",
+    change: ({ mounts }, bed) => {
+      mounts!.push(bind(join(bed.bundle, 'rootfs/root'), '/one', 'ro', 'mode=755', 'size=1k'))
+    },
+    prints: 'ro\n',
+  },
+  {
     // On v2 the kernel refuses one file system twice at one place; the root of the hierarchy alone has no cgroup.type.
     name: "control groups in the machine's own /sys",
     script:

@@ -4,7 +4,8 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { EngineError, messageOf } from '../../base/errors.ts'
 import { isErrno } from '../../kernel/libc.ffi.ts'
 import { parseExactly } from '../../spec/config-json.ts'
-import type { OciDeviceRule, OciProcess, OciSpec } from '../../spec/oci.ts'
+import type { OciDeviceRule, OciMount, OciProcess, OciSpec } from '../../spec/oci.ts'
+import { planMount, unfitForBind } from '../mount-options.ts'
 
 const configFile = 'config.json'
 
@@ -83,6 +84,7 @@ export function completed(spec: OciSpec, bundle: string, warn: (sentence: string
   const rootfs = spec.root === undefined ? undefined : resolve(bundle, spec.root.path)
   const mounts = (spec.mounts ?? []).map((mount) => ({
     ...mount,
+    ...(isBind(mount) ? { options: withoutUnfit(mount, warn) } : {}),
     ...(isBind(mount) && mount.source !== undefined && !isAbsolute(mount.source)
       ? { source: join(bundle, mount.source) }
       : {}),
@@ -103,6 +105,14 @@ export function completed(spec: OciSpec, bundle: string, warn: (sentence: string
     mounts,
     linux: devices === undefined ? linux : { ...linux, resources: { ...linux.resources, devices } },
   }
+}
+
+/** Callers of runc say such things, and are used to hear nothing: the file system that is bound has its options already. */
+function withoutUnfit({ destination, options = [] }: OciMount, warn: (sentence: string) => void): string[] {
+  const unfit = options.filter((option) => unfitForBind(planMount([option])).length > 0)
+  if (unfit.length > 0)
+    warn(`mounts (${destination}): ${unfit.join(', ')} is left out: a bind mount has the options of its file system`)
+  return options.filter((option) => !unfit.includes(option))
 }
 
 /** Letters other than `rwm` mean nothing to the kernel, and configurations of others have them. */
