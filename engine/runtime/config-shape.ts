@@ -16,6 +16,46 @@ export function parseConfig<Config>(text: string): Config {
   }
 }
 
+const namesOf = new WeakMap<object, ReadonlyMap<string, string>>()
+
+/** The names of a shape's fields by their small letters. */
+function namesIn(fields: Readonly<Record<string, Shape>>): ReadonlyMap<string, string> {
+  const known = namesOf.get(fields) ?? new Map(Object.keys(fields).map((name) => [name.toLowerCase(), name]))
+  namesOf.set(fields, known)
+  return known
+}
+
+/**
+ * With the names of the specification: Go's decoder, and so runc, takes a name in any letters where there is none that
+ * is the same, and callers of it have such configurations.
+ */
+export function withKnownNames<Value>(value: Value, shape: Shape): Value {
+  if (typeof shape === 'string' || typeof value !== 'object' || value === null) return value
+  if ('list' in shape)
+    return Array.isArray(value) ? (value.map((one) => withKnownNames(one, shape.list)) as Value) : value
+  if ('map' in shape) return withKnownValues(value, () => shape.map)
+  if (!('fields' in shape) || Array.isArray(value)) return value
+  const { fields } = shape
+  const named = Object.keys(value).every((name) => Object.hasOwn(fields, name))
+    ? value
+    : Object.fromEntries(Object.entries(value).map(([name, one]) => [knownName(name, value, fields), one]))
+  return withKnownValues(named as Value & object, (name) => (Object.hasOwn(fields, name) ? fields[name] : undefined))
+}
+
+function knownName(name: string, value: object, fields: Readonly<Record<string, Shape>>): string {
+  if (Object.hasOwn(fields, name)) return name
+  const known = namesIn(fields).get(name.toLowerCase())
+  return known === undefined || Object.hasOwn(value, known) ? name : known
+}
+
+function withKnownValues<Value extends object>(value: Value, shapeOf: (name: string) => Shape | undefined): Value {
+  const entries = Object.entries(value).map(([name, one]) => {
+    const shape = shapeOf(name)
+    return [name, shape === undefined ? one : withKnownNames(one, shape)]
+  })
+  return Object.fromEntries(entries) as Value
+}
+
 const show = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value)
   return text.length > 80 ? `${text.slice(0, 80)}…` : text

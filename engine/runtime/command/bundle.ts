@@ -5,6 +5,8 @@ import { EngineError, messageOf } from '../../base/errors.ts'
 import { isErrno } from '../../kernel/libc.ffi.ts'
 import { parseExactly } from '../../spec/config-json.ts'
 import type { OciDeviceRule, OciMount, OciProcess, OciSpec } from '../../spec/oci.ts'
+import { configShape, processConfigShape } from '../config-shape.table.ts'
+import { withKnownNames } from '../config-shape.ts'
 import { planMount, unfitForBind } from '../mount-options.ts'
 
 const configFile = 'config.json'
@@ -34,8 +36,9 @@ export function readSpec(bundle: string): OciSpec {
   }
   const spec = parse(text, configFile) as OciSpec | null
   if (spec === null || typeof spec !== 'object') throw new EngineError('invalid', 'config cannot be null')
-  checkProcess(spec.process)
-  return withoutNulls(spec)
+  const named = withKnownNames(withoutNulls(spec), configShape)
+  checkProcess(named.process)
+  return named
 }
 
 export function readProcess(path: string): OciProcess {
@@ -45,9 +48,9 @@ export function readProcess(path: string): OciProcess {
   } catch (error) {
     throw new EngineError('invalid', `open ${path}: ${reason(error)}`, { cause: error })
   }
-  const parsed = parse(text, path) as OciProcess
+  const parsed = withKnownNames(withoutNulls(parse(text, path) as OciProcess), processConfigShape)
   checkProcess(parsed)
-  return withoutNulls(parsed)
+  return parsed
 }
 
 function parse(text: string, path: string): unknown {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isKind } from '../../../engine/base/errors.ts'
-import { parseConfig } from '../../../engine/runtime/config-shape.ts'
+import { configShape } from '../../../engine/runtime/config-shape.table.ts'
+import { parseConfig, withKnownNames } from '../../../engine/runtime/config-shape.ts'
 import { validate, validateProcess, validateResources } from '../../../engine/runtime/validate.ts'
 import type { OciProcess, OciSpec } from '../../../engine/spec/oci.ts'
 
@@ -184,4 +185,23 @@ test('numbers of 64 bits pass', () => {
     ),
   )
   validateResources({ memory: { limit: 2 ** 63, swap: -1 } })
+})
+
+test('a name in other letters is that of the specification, unless that is there as well', () => {
+  const given = {
+    OCIVersion: '1.2.0',
+    root: { Path: 'rootfs', path: 'kept' },
+    Linux: { resources: { hugepageLimits: [{ pagesize: '2MB', LIMIT: 1 }] }, sysctl: { 'Net.IPv4': 'x' } },
+    annotations: { Root: 'as it is' },
+    unheard: { Of: 1 },
+  }
+  assert.deepEqual(withKnownNames(given, configShape), {
+    ociVersion: '1.2.0',
+    root: { Path: 'rootfs', path: 'kept' },
+    linux: { resources: { hugepageLimits: [{ pageSize: '2MB', limit: 1 }] }, sysctl: { 'Net.IPv4': 'x' } },
+    annotations: { Root: 'as it is' },
+    unheard: { Of: 1 },
+  })
+  const hostile = JSON.parse('{"__proto__":{"root":1},"constructor":{"a":1},"process":[1]}')
+  assert.deepEqual(Object.entries(withKnownNames(hostile, configShape)), Object.entries(hostile))
 })
