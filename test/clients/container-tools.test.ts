@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { TestEngine } from '../engine/engine.ts'
+import { noPacketFilter } from '../kernel/packet-filter.ts'
 import { noDocker } from './client-bed.ts'
 
 type Row = Record<string, unknown>
 
-describe('docker … --format {{json .}}', { skip: noDocker }, () => {
+describe('docker … --format {{json .}}', { skip: noDocker || noPacketFilter }, () => {
   let engine: TestEngine
   before(async () => {
     engine = await TestEngine.start()
