@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
+import { noPacketFilter } from '../kernel/packet-filter.ts'
 import { noEngine, TestEngine } from './engine.ts'
 import { residue, residueLike } from './residue.ts'
 
@@ -43,7 +44,7 @@ describe('out of descriptors', { skip: noEngine }, () => {
   const container = {
     Image: 'host',
     Cmd: ['sh', '-c', 'echo out; echo err >&2'],
-    HostConfig: { NetworkMode: 'bridge' },
+    HostConfig: { NetworkMode: noPacketFilter === false ? 'bridge' : 'none' },
   }
 
   /** A life from create to remove. The answers that were no `done`. */
