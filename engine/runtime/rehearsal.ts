@@ -79,10 +79,12 @@ function introduce(): void {
 export const rehearsalRounds = 20
 
 /**
+ * @param more what the caller's children do besides, done in the same place
+ *
  * Precondition: the caller is the only user of its root and working directory (unshare makes it so), and may come back
  * to its own mount namespace; mount_namespaces(7). A failure only means that children start a little slower.
  */
-export function rehearse(cgroups: CgroupHost): void {
+export function rehearse(cgroups: CgroupHost, more: () => void = () => undefined): void {
   using cleanup = new DisposableStack()
   const home = cleanup.adopt(openNamespace('self', 'mount'), closeSync)
   const directory = process.cwd()
@@ -93,6 +95,7 @@ export function rehearse(cgroups: CgroupHost): void {
       process.chdir(directory)
     })
     walk(cgroups)
+    more()
     introduce()
   } catch {
     // Said above: nothing depends on it.

@@ -1,11 +1,10 @@
-/** What the spawner's children do beside running containers, walked through once: see runtime/rehearsal.ts. */
+/** What the spawner's children do beside running containers; for `rehearse` of runtime/rehearsal.ts. */
 import { withHome } from '../runtime/credentials.ts'
 import { findExecutable } from '../runtime/executable.ts'
 import { rehearsalRounds } from '../runtime/rehearsal.ts'
 import { LogWriter } from './log-writer.ts'
 import { encodeFrame, FrameReader } from './protocol.ts'
 
-/** A failure only means that children start a little slower. */
 export function rehearseTalk(): void {
   const frames = new FrameReader()
   frames.add(encodeFrame({ number: 1, op: 'create' }))

@@ -46,8 +46,7 @@ function proveFork(): boolean {
 function serve(): never {
   setProcessName('drydock-spawner')
   const cgroups = detectCgroups()
-  rehearse(cgroups)
-  rehearseTalk()
+  rehearse(cgroups, rehearseTalk)
   blockSignals([signalNumbers.SIGCHLD])
   const signals = signalDescriptor([signalNumbers.SIGCHLD])
   const loop = new EventLoop()
