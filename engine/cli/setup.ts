@@ -9,7 +9,7 @@ import { EngineError, messageOf } from '../base/errors.ts'
 import { parseHierarchies } from '../cgroup/detect.ts'
 import { loadProfile, removeProfile } from './setup-apparmor.ts'
 import { stopContainers } from './setup-containers.ts'
-import { makeRuntimeImage } from './setup-image.ts'
+import { renewRuntimeImage } from './setup-image.ts'
 import {
   assertRootOwned,
   install,
@@ -171,7 +171,7 @@ async function installVerb(values: Flags, { place, command, source, say }: Setup
   say(name === before ? `Drydock ${name} is installed in ${place}` : `Installed Drydock ${name} in ${place}`)
   for (const path of [command, `${command}-runtime`])
     if (!linkCommand(place, path)) say(`${path} is taken: the command is ${place}/current/bin/${basename(path)}`)
-  const without = makeRuntimeImage(join(place, name))
+  const without = await renewRuntimeImage(join(place, name))
   if (without !== undefined) say(`drydock-runtime starts slower than it could: ${without}`)
   const hindrance = loadProfile()
   if (hindrance !== undefined) say(`Containers run without an AppArmor profile of their own: ${hindrance}`)

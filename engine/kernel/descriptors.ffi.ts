@@ -15,6 +15,7 @@ const cCloseRange = declare(
   'close_range',
   'long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)',
 )
+const cGetFlags = declareRaw('int fcntl(int fd, int command)')
 const cPoll = declareRaw('int poll(void *fds, unsigned long count, int timeout)')
 const cRead = declareRaw('intptr_t read(int fd, void *buffer, size_t length)')
 const cWrite = declareRaw('intptr_t write(int fd, void *buffer, size_t length)')
@@ -22,6 +23,7 @@ const cClose = declareRaw('int close(int fd)')
 
 const O_CLOEXEC = 0o2000000
 const O_NONBLOCK = 0o4000
+const F_GETFD = 1
 const F_SETFD = 2
 const F_GETFL = 3
 const F_SETFL = 4
@@ -48,9 +50,6 @@ export const setNonBlocking = (fd: number, nonBlocking: boolean): void => {
   const flags = cFcntl(fd, F_GETFL, 0)
   cFcntl(fd, F_SETFL, nonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK)
 }
-
-const cGetFlags = declareRaw('int fcntl(int fd, int command)')
-const F_GETFD = 1
 
 export const isOpen = (fd: number): boolean => cGetFlags(fd, F_GETFD) >= 0
 

@@ -14,17 +14,23 @@ export type Launch = {
 }
 
 /**
- * Options of the Node that is kept as an image: code is compiled before it is kept, and
- * what would be done about code that runs for long never pays. Young space is small: each 256 KiB of it lie somewhere else,
- * with page tables of their own, and go over to every process that begins with it.
+ * What a Node is called with that is to be kept as an image: code is compiled before it is kept, and what would be done
+ * about code that runs for long never pays. Young space is small: each 256 KiB of it lie somewhere else, with page tables
+ * of their own, and go over to every process that begins with it.
+ *
+ * @param script runtime.cjs
+ * @param image the file that is made
  */
-export const keptNode: readonly string[] = [
+export const imageWords = (script: string, image: string): string[] => [
   ...options,
   '--min-semi-space-size=2',
   '--no-lazy',
   '--no-flush-bytecode',
   '--no-opt',
   '--no-maglev',
+  script,
+  '--image',
+  image,
 ]
 
 /** Below where Node lies, above the head of an image: while a process is put together all three are there. */

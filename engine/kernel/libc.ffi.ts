@@ -63,5 +63,11 @@ export function declareRaw(prototype: string): (...args: Argument[]) => number {
 export const declarePlain = (prototype: string): ((...args: Argument[]) => number | bigint) =>
   libc.func(prototype) as unknown as RawCall
 
+const cDlsym = declarePlain('uintptr_t dlsym(intptr_t handle, const char *name)')
+const RTLD_DEFAULT = 0
+
+/** Where a function or a variable of the program or its libraries is; dlsym(3). */
+export const symbolAddress = (name: string): bigint => BigInt(cDlsym(RTLD_DEFAULT, name))
+
 /** The address of a buffer's first byte, for structs that hold pointers. The caller keeps the buffer alive. */
 export const addressOf = (buffer: Buffer): bigint => koffi.address(buffer)

@@ -3,14 +3,12 @@
  * tgkill(2), pause(2).
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { declare, declarePlain, declareRaw } from './libc.ffi.ts'
+import { declare, declareRaw, symbolAddress } from './libc.ffi.ts'
 import { signalNumbers } from './signals.table.ts'
 
 const cSigaction = declare('sigaction', 'int sigaction(int number, void *action, void *old)', (number) => `${number}`)
 const cTgkill = declareRaw('int tgkill(int group, int thread, int number)')
-const cDlsym = declarePlain('uintptr_t dlsym(intptr_t handle, const char *name)')
 
-const RTLD_DEFAULT = 0
 /** struct sigaction of glibc: the handler, a mask of 128 bytes, flags, the restorer. */
 const sizeofSigaction = 152
 const maskAt = 8
@@ -50,7 +48,7 @@ export function parkOtherThreads(): void {
   while (!threads.every(sleeps)) wait()
   const before = Buffer.alloc(sizeofSigaction)
   const action = Buffer.alloc(sizeofSigaction)
-  action.writeBigUInt64LE(BigInt(cDlsym(RTLD_DEFAULT, 'pause')), 0)
+  action.writeBigUInt64LE(symbolAddress('pause'), 0)
   action.fill(0xff, maskAt, maskAt + maskSize)
   cSigaction(signalNumbers.SIGUSR2, action, before)
   for (const thread of threads) cTgkill(process.pid, Number(thread), signalNumbers.SIGUSR2)

@@ -4,10 +4,10 @@
  *
  * Kernel interface: proc_pid_maps(5), proc_pid_pagemap(5), proc_pid_mem(5), proc_pid_stat(5), arch_prctl(2).
  */
-import { closeSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
 import koffi from 'koffi'
 import { codeOf } from './init-program.ts'
-import { addressOf, declarePlain } from './libc.ffi.ts'
+import { addressOf, declarePlain, symbolAddress } from './libc.ffi.ts'
 import { placeCode } from './machine-code.ffi.ts'
 import { resumeListing, stillListing } from './process-image.table.ts'
 import {
@@ -24,11 +24,8 @@ import {
   segmentsOf,
 } from './process-image.ts'
 
-const cDlsym = declarePlain('uintptr_t dlsym(intptr_t handle, const char *name)')
 const cSbrk = declarePlain('intptr_t sbrk(intptr_t increment)')
 const stillType = koffi.proto('intptr_t still(void *state, intptr_t fd)')
-
-const RTLD_DEFAULT = 0
 
 /** What the code needs, made before the moment that is kept. */
 export type Standstill = { still: bigint; resume: bigint; state: Buffer; stateAddress: bigint; brk: bigint }
@@ -36,7 +33,7 @@ export type Standstill = { still: bigint; resume: bigint; state: Buffer; stateAd
 export function prepareStandstill(): Standstill {
   const [still, resume] = [stillListing, resumeListing].map((listing) => placeCode(codeOf(listing))) as [bigint, bigint]
   const state = Buffer.allocUnsafeSlow(32).fill(0)
-  state.writeBigUInt64LE(BigInt(cDlsym(RTLD_DEFAULT, 'environ')), 24)
+  state.writeBigUInt64LE(symbolAddress('environ'), 24)
   // Asked for before the fork: a small buffer moves out of V8's heap when somebody wants to know where it is.
   return { still, resume, state, stateAddress: addressOf(state), brk: BigInt(cSbrk(0)) }
 }
@@ -53,7 +50,14 @@ export function standStill({ still, state }: Standstill, fd: number): number {
   return -Number(state.readBigInt64LE(16))
 }
 
-const identityOf = (path: string): FileIdentity => ({ path, ...statSync(path, { bigint: true }) })
+/** Throws where there is no such file. */
+export function identityOf(path: string): FileIdentity {
+  const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true })
+  return { path, dev, ino, size, mtimeNs, ctimeNs }
+}
+
+/** This boot of the machine. */
+export const bootName = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
 
 /** Where a stack may grow to; the kernel's own would by itself. */
 const stackRoom = 8n << 20n
@@ -88,7 +92,7 @@ function copyMemory(memory: number, { address, length }: Segment, file: number):
     const wanted = Number(length - done < chunkSize ? length - done : BigInt(chunkSize))
     const count = readSync(memory, chunk, 0, wanted, address + done)
     if (count === 0) throw new Error(`the memory at ${(address + done).toString(16)} cannot be read`)
-    for (let written = 0; written < count; ) written += writeSync(file, chunk, written, count - written)
+    writeFileSync(file, chunk.subarray(0, count))
     done += BigInt(count)
   }
 }
@@ -108,13 +112,12 @@ function* pagemaps(pid: number | 'self', maps: readonly Mapping[]): Generator<[M
   }
 }
 
-const ownMappings = (pid: number | 'self'): Mapping[] =>
-  parseMaps(readFileSync(`/proc/${pid}/maps`, 'latin1')).filter(
-    (mapping) => !isOfKernel(mapping) && !isOfEventLoop(mapping),
-  )
+const mapsOf = (pid: number | 'self'): Mapping[] => parseMaps(readFileSync(`/proc/${pid}/maps`, 'latin1'))
+
+const isKept = (mapping: Mapping): boolean => !isOfKernel(mapping) && !isOfEventLoop(mapping)
 
 /** What this process, forked a while ago, has used of its memory since; for `writeImage`. */
-export const busyPages = (): Buffer => busyTable(pagemaps('self', ownMappings('self')))
+export const busyPages = (): Buffer => busyTable(pagemaps('self', mapsOf('self').filter(isKept)))
 
 /** The segments of all mappings, with where in the image their own pages go. */
 function layOut(pid: number, maps: readonly Mapping[]): Segment[] {
@@ -140,14 +143,14 @@ export function writeImage(
   { file, checked, busy }: { file: number; checked: readonly string[]; busy: Buffer },
 ): void {
   refuseGuarded(pid)
-  const maps = parseMaps(readFileSync(`/proc/${pid}/maps`, 'latin1'))
-  const mapped = maps.filter((mapping) => !isOfKernel(mapping) && !isOfEventLoop(mapping))
+  const maps = mapsOf(pid)
+  const mapped = maps.filter(isKept)
   const own = layOut(pid, mapped)
   const segments = [...own, ...roomBelow(own, maps)]
   const program = process.execPath
   const paths = new Set([program, ...mapped.map(({ path }) => path).filter((path) => path.startsWith('/')), ...checked])
   const head = imageHead({
-    boot: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
+    boot: bootName(),
     files: [...paths].map(identityOf),
     segments,
     kernel: maps.filter((mapping) => isOfKernel(mapping) && mapping.path !== '[vsyscall]'),
@@ -156,7 +159,7 @@ export function writeImage(
     state: still.stateAddress,
     bounds: [...boundsOf(pid), still.brk],
   })
-  writeSync(file, head)
+  writeFileSync(file, head)
   const memory = openSync(`/proc/${pid}/mem`, 'r')
   try {
     for (const segment of segments) if (segment.source === 'image') copyMemory(memory, segment, file)

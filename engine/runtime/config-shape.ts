@@ -33,27 +33,20 @@ export function withKnownNames<Value>(value: Value, shape: Shape): Value {
   if (typeof shape === 'string' || typeof value !== 'object' || value === null) return value
   if ('list' in shape)
     return Array.isArray(value) ? (value.map((one) => withKnownNames(one, shape.list)) as Value) : value
-  if ('map' in shape) return withKnownValues(value, () => shape.map)
-  if (!('fields' in shape) || Array.isArray(value)) return value
-  const { fields } = shape
-  const named = Object.keys(value).every((name) => Object.hasOwn(fields, name))
-    ? value
-    : Object.fromEntries(Object.entries(value).map(([name, one]) => [knownName(name, value, fields), one]))
-  return withKnownValues(named as Value & object, (name) => (Object.hasOwn(fields, name) ? fields[name] : undefined))
+  if (Array.isArray(value) || !('map' in shape || 'fields' in shape)) return value
+  const rename = ([name, one]: [string, unknown]): [string, unknown] => {
+    if ('map' in shape) return [name, withKnownNames(one, shape.map)]
+    const known = knownName(name, value, shape.fields)
+    const inner = Object.hasOwn(shape.fields, known) ? shape.fields[known] : undefined
+    return [known, inner === undefined ? one : withKnownNames(one, inner)]
+  }
+  return Object.fromEntries(Object.entries(value).map(rename)) as Value
 }
 
 function knownName(name: string, value: object, fields: Readonly<Record<string, Shape>>): string {
   if (Object.hasOwn(fields, name)) return name
   const known = namesIn(fields).get(name.toLowerCase())
   return known === undefined || Object.hasOwn(value, known) ? name : known
-}
-
-function withKnownValues<Value extends object>(value: Value, shapeOf: (name: string) => Shape | undefined): Value {
-  const entries = Object.entries(value).map(([name, one]) => {
-    const shape = shapeOf(name)
-    return [name, shape === undefined ? one : withKnownNames(one, shape)]
-  })
-  return Object.fromEntries(entries) as Value
 }
 
 const show = (value: unknown): string => {

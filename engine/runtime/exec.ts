@@ -14,7 +14,7 @@ import {
   type ProcessName,
   setNamespace,
 } from '../kernel/namespaces.ffi.ts'
-import { clone, cloneFlags, exit, pidfdOpen, setDumpable, startSession } from '../kernel/process.ffi.ts'
+import { clone, cloneFlags, currentPid, exit, pidfdOpen, setDumpable, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
 import { enterByChroot, ownsTree } from './borrowed-tree.ts'
 import { filterOf } from './compiled-filter.ts'
@@ -72,10 +72,17 @@ export const targetOf = (pid: number): Target & Disposable => {
   return { pidfd, kinds: foreignKinds(pid), [Symbol.dispose]: () => close(pidfd) }
 }
 
+/** Inodes of this process's namespaces; of another process where this one has begun from that one's image. */
+let known: { pid: number; namespaces: Map<string, number> } | undefined
+
 /** The kinds in which the target differs from us: joining one's own user namespace is refused (EINVAL). */
-function foreignKinds(pid: number): OciNamespaceType[] {
+function foreignKinds(target: number): OciNamespaceType[] {
   const identity = (process: ProcessName, { type }: NamespaceKind) => statSync(namespacePath(process, type)).ino
-  return namespaceKinds.filter((kind) => identity('self', kind) !== identity(pid, kind)).map(({ type }) => type)
+  const pid = currentPid()
+  if (known?.pid !== pid)
+    known = { pid, namespaces: new Map(namespaceKinds.map((kind) => [kind.type, identity('self', kind)])) }
+  const { namespaces } = known
+  return namespaceKinds.filter((kind) => namespaces.get(kind.type) !== identity(target, kind)).map(({ type }) => type)
 }
 
 /**

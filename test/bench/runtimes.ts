@@ -1,7 +1,7 @@
 /** The runtimes below the engines, driven by their command line: what a container costs without a daemon. */
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { forkingNode, keptNode, launcherProgram } from '../../engine/kernel/launcher.ts'
+import { forkingNode, imageWords, launcherProgram } from '../../engine/kernel/launcher.ts'
 import { hasImages } from '../../engine/kernel/process-image.ts'
 import { findProgram } from './peers.ts'
 import { Place } from './place.ts'
@@ -40,7 +40,7 @@ function ownRuntime(place: Place): string {
   if (program === undefined) throw new Error(`no launcher for ${process.arch} processors`)
   writeFileSync(place.path(ownName), program, { mode: 0o755 })
   if (hasImages(process.arch))
-    place.run('env', ['-i', process.execPath, ...keptNode, place.path('runtime.cjs'), '--image', image])
+    place.run('env', ['-i', process.execPath, ...imageWords(place.path('runtime.cjs'), image)])
   return place.path(ownName)
 }
 

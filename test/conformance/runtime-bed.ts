@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { basename, delimiter, join, resolve } from 'node:path'
 import esbuild from 'esbuild'
 import { buildRuntime } from '../../.ci/build.mjs'
-import { forkingNode, keptNode, launcherProgram } from '../../engine/kernel/launcher.ts'
+import { forkingNode, imageWords, launcherProgram } from '../../engine/kernel/launcher.ts'
 import { hasImages } from '../../engine/kernel/process-image.ts'
 import type { OciSpec } from '../../engine/spec/oci.ts'
 
@@ -42,7 +42,7 @@ export async function buildOwnRuntime(directory: string, node = process.execPath
 }
 
 export function makeImage(directory: string, node = process.execPath): void {
-  const words = [...keptNode, join(directory, 'runtime.cjs'), '--image', join(directory, 'runtime-main.image')]
+  const words = imageWords(join(directory, 'runtime.cjs'), join(directory, 'runtime-main.image'))
   execFileSync(node, words, { env: {}, stdio: ['ignore', 'ignore', 'inherit'], timeout: 60_000 })
 }
 

@@ -28,7 +28,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { keptNode } from '../../engine/kernel/launcher.ts'
+import { imageWords } from '../../engine/kernel/launcher.ts'
 import { buildOwnRuntime, makeImage, RuntimeBed, reasonAgainstImages } from './runtime-bed.ts'
 
 const skip = (process.getuid?.() !== 0 && 'needs root') || reasonAgainstImages()
@@ -187,7 +187,7 @@ describe('a runtime from an image', { skip }, () => {
   test('one that was killed while it made an image leaves nothing that the next does not take away', async () => {
     rmSync(image)
     const rehearsal = `${image}.rehearsal`
-    const words = [...keptNode, join(place, 'runtime.cjs'), '--image', image]
+    const words = imageWords(join(place, 'runtime.cjs'), image)
     const id = `drydock-image-${statSync(place).ino}`
     const maker = spawn(process.execPath, words, { env: {}, stdio: 'ignore' })
     const ended = once(maker, 'exit')
@@ -205,7 +205,7 @@ describe('a runtime from an image', { skip }, () => {
 
   test('two at once: one makes it, the other says so', async () => {
     rmSync(image)
-    const words = [...keptNode, join(place, 'runtime.cjs'), '--image', image]
+    const words = imageWords(join(place, 'runtime.cjs'), image)
     const makers = [0, 1].map(() => spawn(process.execPath, words, { env: {}, stdio: ['ignore', 'ignore', 'pipe'] }))
     let said = ''
     for (const { stderr } of makers) stderr.on('data', (chunk) => (said += chunk))

@@ -3,7 +3,7 @@
  * (docs/decisions/0017). Whatever is asked for later happens in another process than this one: what this one is or has,
  * but for its memory, is asked for anew.
  */
-import { constants, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { constants, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { EngineError } from '../../base/errors.ts'
 import { close, isOpen, pipe, read } from '../../kernel/descriptors.ffi.ts'
@@ -62,7 +62,7 @@ async function usedBy(work: () => Promise<void>): Promise<Buffer> {
   const child = clone({ flags: 0n })
   if (child.pid === 0) {
     await work()
-    for (let rest = busyPages(); rest.length > 0; ) rest = rest.subarray(writeSync(writeEnd, rest))
+    writeFileSync(writeEnd, busyPages())
     exit(0)
   }
   close(writeEnd)
