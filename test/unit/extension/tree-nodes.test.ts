@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { ContainerSummary } from '../../../engine/api/contract/docker.ts'
 import type { ImageSummary, Info, Network, Volume } from '../../../engine/api/contract/docker-store.ts'
@@ -41,6 +42,17 @@ test('a container keeps its id in the tree whatever happens to it, and says its 
   assert.equal(checked?.spoken, 'container web, running, unhealthy, image nginx')
   assert.deepEqual([checked?.id, checked?.icon], [running?.id, 'warning'])
   assert.notEqual(running?.icon, exited?.icon)
+})
+
+test('a click on a row is never lost: its command is not switched off while the window asks whether it is trusted', () => {
+  const manifest = new URL('../../../package.json', import.meta.url)
+  const { contributes } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+    contributes: { commands: { command: string; enablement?: string }[] }
+  }
+  const [row] = containerNodes([container({})])
+  const run = contributes.commands.find(({ command }) => command === row?.command?.id)
+  assert.ok(run)
+  assert.equal(run.enablement, undefined)
 })
 
 test('a published port is told once, although IPv4 and IPv6 have one each', () => {
