@@ -9,10 +9,19 @@ import { after, before, describe, test } from 'node:test'
 import { noEngine, TestEngine, unframe } from './engine.ts'
 import { groupsOf, residue, residueLike, settled } from './residue.ts'
 
-const controller = '/sys/fs/cgroup/pids'
-const noPids: string | false = existsSync(join(controller, 'cgroup.procs'))
-  ? false
-  : 'needs the pids controller of cgroup v1'
+const [root, isVersion2] = existsSync('/sys/fs/cgroup/cgroup.controllers')
+  ? (['/sys/fs/cgroup', true] as const)
+  : (['/sys/fs/cgroup/pids', false] as const)
+const noPids: string | false = !existsSync(join(root, 'cgroup.procs'))
+  ? 'needs the pids controller'
+  : existsSync(join(root, 'cgroup.type')) && 'a group with processes hands no controller on'
+
+/** Where a process is of the pids controller; cgroups(7). */
+function groupOf(pid: number): string {
+  const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n')
+  const line = lines.find((one) => (isVersion2 ? one.startsWith('0::') : /^\d+:(.*,)?pids[,:]/.test(one))) ?? ''
+  return join(root, line.slice(line.indexOf(':', line.indexOf(':') + 1) + 1))
+}
 
 describe('greedy neighbours', { skip: noEngine }, () => {
   let engine: TestEngine
@@ -90,7 +99,8 @@ describe('greedy neighbours', { skip: noEngine }, () => {
   test('no processes left for the engine itself: refused with a sentence, nothing stays', {
     skip: noPids,
   }, async () => {
-    const group = join(controller, `drydock-test-${process.pid}`)
+    const group = join(root, `drydock-test-${process.pid}`)
+    const home = groupOf(engine.pid)
     const move = (to: string): void => {
       const spawner = readFileSync(`/proc/${engine.pid}/task/${engine.pid}/children`, 'utf8').trim().split(' ')
       for (const pid of [`${engine.pid}`, ...spawner]) writeFileSync(join(to, 'cgroup.procs'), pid)
@@ -98,6 +108,7 @@ describe('greedy neighbours', { skip: noEngine }, () => {
     const current = (): number => Number(readFileSync(join(group, 'pids.current'), 'utf8'))
     const limit = (count: number | 'max'): void => writeFileSync(join(group, 'pids.max'), `${count}`)
     const was = residue(engine)
+    if (isVersion2) writeFileSync(join(root, 'cgroup.subtree_control'), '+pids')
     mkdirSync(group)
     try {
       move(group)
@@ -117,7 +128,7 @@ describe('greedy neighbours', { skip: noEngine }, () => {
       for (const text of refusals) assert.match(text, /^500 .*EAGAIN/)
       await othersLive()
     } finally {
-      move(controller)
+      move(home)
       await settled(current, (count) => count === 0)
       rmdirSync(group)
     }

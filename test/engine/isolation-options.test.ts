@@ -245,53 +245,39 @@ describe('isolation options', { skip: noEngine || noClient }, () => {
     await refused(['--oom-score-adj', '2000'], /Invalid value 2000, range for oom score adj is \[-1000, 1000\]/)
   })
 
-  test('limits of the group', { skip: !version1 && 'the files are those of cgroup v1' }, async () => {
-    const files = (...names: string[]) =>
-      names
-        .map(
-          (name) =>
-            `cat /sys/fs/cgroup/${name.replace('.', '/').split('/')[0]}/$(grep -E ":([^:]*,)?${name.split('.')[0]}[,:]" /proc/self/cgroup | cut -d: -f3)/${name}`,
-        )
-        .join('; ')
-    const see = async (options: string[], ...names: string[]) =>
-      (await sh(['--cgroupns', 'host', '-v', '/sys/fs/cgroup:/sys/fs/cgroup:ro', ...options], files(...names)))
-        .trim()
-        .split('\n')
-    assert.deepEqual(
-      await see(
-        ['--memory', '64m', '--memory-swap', '128m', '--memory-reservation', '32m', '--memory-swappiness', '10'],
-        'memory.limit_in_bytes',
-        'memory.memsw.limit_in_bytes',
-        'memory.soft_limit_in_bytes',
-        'memory.swappiness',
-      ),
-      ['67108864', '134217728', '33554432', '10'],
-    )
-    assert.deepEqual(
-      await see(
-        [
-          '--cpu-shares',
-          '512',
-          '--cpu-quota',
-          '50000',
-          '--cpu-period',
-          '100000',
-          '--cpuset-cpus',
-          '0',
-          '--pids-limit',
-          '17',
-        ],
-        'cpu.shares',
-        'cpu.cfs_quota_us',
-        'cpuset.cpus',
-        'pids.max',
-      ),
-      ['512', '50000', '0', '17'],
-    )
-    assert.match(
-      (await see(['--memory', '64m', '--oom-kill-disable'], 'memory.oom_control')).join(),
-      /oom_kill_disable 1/,
-    )
+  test('limits of the group', async () => {
+    const file = (name: string): string => {
+      const controller = version1 ? name.slice(0, name.indexOf('.')) : ''
+      const line = version1 ? `grep -E ":([^:]*,)?${controller}[,:]" /proc/self/cgroup` : 'cat /proc/self/cgroup'
+      return `cat /sys/fs/cgroup/${controller}/$(${line} | cut -d: -f3)/${name}`
+    }
+    const see = async (options: string[], wanted: Record<string, string>): Promise<void> => {
+      const names = Object.keys(wanted)
+      const visible = ['--cgroupns', 'host', '-v', '/sys/fs/cgroup:/sys/fs/cgroup:ro']
+      const out = await sh([...visible, ...options], names.map(file).join('; '))
+      const seen = out.trim().split('\n')
+      assert.deepEqual(Object.fromEntries(names.map((name, index) => [name, seen[index]])), wanted)
+    }
+    const memory = ['--memory', '64m', '--memory-swap', '128m', '--memory-reservation', '32m']
+    const cpu = ['--cpu-shares', '512', '--cpu-quota', '50000', '--cpu-period', '100000', '--pids-limit', '17']
+    if (!version1) {
+      await see(memory, { 'memory.max': '67108864', 'memory.swap.max': '67108864', 'memory.low': '33554432' })
+      await see(cpu, { 'cpu.weight': '59', 'cpu.max': '50000 100000', 'pids.max': '17' })
+      const { code, error } = await run(['--memory', '64m', '--memory-swappiness', '10', '--oom-kill-disable'], 'true')
+      assert.equal(code, 0, error)
+      assert.match(error, /Memory swappiness discarded\.[\s\S]*OomKillDisable discarded\./)
+    } else {
+      await see([...memory, '--memory-swappiness', '10'], {
+        'memory.limit_in_bytes': '67108864',
+        'memory.memsw.limit_in_bytes': '134217728',
+        'memory.soft_limit_in_bytes': '33554432',
+        'memory.swappiness': '10',
+      })
+      await see(cpu, { 'cpu.shares': '512', 'cpu.cfs_quota_us': '50000', 'pids.max': '17' })
+      await see(['--memory', '64m', '--oom-kill-disable'], { 'memory.oom_control': 'oom_kill_disable 1' })
+    }
+    if (version1 || readFileSync('/sys/fs/cgroup/cgroup.controllers', 'utf8').includes('cpuset'))
+      await see(['--cpuset-cpus', '0'], { 'cpuset.cpus': '0' })
   })
 
   test('block devices, control group parents', async () => {
