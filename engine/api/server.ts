@@ -80,6 +80,8 @@ export class ApiServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Not there any more once a part of the body was read and the rest was not wanted.
+    const { socket } = request
     const gone = new AbortController()
     response.once('close', () => {
       if (!response.writableFinished) gone.abort()
@@ -92,8 +94,10 @@ export class ApiServer {
         () => readBody(request),
         apiRequest(request, request, target, gone.signal),
       )
+      if (!request.complete) leaveTimeToRead(socket)
       await send(response, answer, gone.signal)
     } catch (error) {
+      if (!request.complete) leaveTimeToRead(socket)
       if (!gone.signal.aborted) sendError(response, error)
     }
   }
@@ -137,8 +141,19 @@ function peerOf(socket: Socket): Credentials {
   return peerCredentials(fd)
 }
 
-/** Milliseconds that a client which sent nonsense has to read why it is refused. */
+/** Milliseconds that a client which still sends, or sent nonsense, has to read the answer. */
 const lingering = 1000
+
+/**
+ * A connection that is not kept alive ends with the answer. One who is still sending would fail in a write then, and never
+ * read what it was told: its end is only said, and what still comes is thrown away for a moment.
+ */
+function leaveTimeToRead(socket: Socket): void {
+  socket.destroySoon = () => {
+    socket.end()
+    setTimeout(() => socket.destroy(), lingering).unref()
+  }
+}
 
 /** What is no HTTP request at all gets a sentence, too, where anyone is left to read it. */
 function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {

@@ -1,5 +1,6 @@
 /** Requests that no honest client sends: each is refused in a sentence, and the engine goes on answering others. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
@@ -181,6 +182,27 @@ describe('a hostile client', { skip: noEngine }, () => {
     const damaged = Buffer.concat([Buffer.from('BZh9'), Buffer.alloc(3_000_000, 1)])
     const answer = await engine.call('PUT', '/containers/one/archive?path=/srv', { raw: damaged })
     assert.deepEqual([answer.status, /bzip2 data is damaged/.test(answer.text)], [400, true], answer.text)
+  })
+
+  test('one who goes on sending after the answer meets no closed connection', async () => {
+    const socket = connect({ path: engine.socket, allowHalfOpen: true })
+    socket.on('error', () => {})
+    const send = (words: string): Promise<void> =>
+      new Promise((resolve, reject) => socket.write(words, (error) => (error ? reject(error) : resolve())))
+    try {
+      let said = ''
+      socket.on('data', (chunk) => (said += chunk))
+      const ended = once(socket, 'end')
+      const head = 'PUT /containers/nobody/archive?path=/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n'
+      await send(`${head}Transfer-Encoding: chunked\r\n\r\n8\r\nand more\r\n`)
+      await ended
+      assert.match(said, /^HTTP\/1.1 404 /)
+      // One that closes does it in the same moment.
+      await sleep(50)
+      await send('8\r\nand more\r\n')
+    } finally {
+      socket.destroy()
+    }
   })
 
   test('many who say nothing, or half of something, keep nobody else waiting', async () => {
