@@ -80,8 +80,11 @@ export class ApiServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // Not there any more once a part of the body was read and the rest was not wanted.
+    // Asked for now: the request knows it no more once a part of the body was read and the rest was not wanted.
     const { socket } = request
+    response.once('prefinish', () => {
+      if (!request.complete) leaveTimeToRead(socket)
+    })
     const gone = new AbortController()
     response.once('close', () => {
       if (!response.writableFinished) gone.abort()
@@ -94,10 +97,8 @@ export class ApiServer {
         () => readBody(request),
         apiRequest(request, request, target, gone.signal),
       )
-      if (!request.complete) leaveTimeToRead(socket)
       await send(response, answer, gone.signal)
     } catch (error) {
-      if (!request.complete) leaveTimeToRead(socket)
       if (!gone.signal.aborted) sendError(response, error)
     }
   }
@@ -144,14 +145,18 @@ function peerOf(socket: Socket): Credentials {
 /** Milliseconds that a client which still sends, or sent nonsense, has to read the answer. */
 const lingering = 1000
 
+const destroyLater = (socket: Socket): void => {
+  setTimeout(() => socket.destroy(), lingering).unref()
+}
+
 /**
  * A connection that is not kept alive ends with the answer. One who is still sending would fail in a write then, and never
- * read what it was told: its end is only said, and what still comes is thrown away for a moment.
+ * read what it was told: the end is only said with the answer, and made a moment later.
  */
 function leaveTimeToRead(socket: Socket): void {
   socket.destroySoon = () => {
     socket.end()
-    setTimeout(() => socket.destroy(), lingering).unref()
+    destroyLater(socket)
   }
 }
 
@@ -163,7 +168,7 @@ function refuseMalformed(error: Error & { code?: string }, socket: Socket): void
     socket.destroy()
     return
   }
-  setTimeout(() => socket.destroy(), lingering).unref()
+  destroyLater(socket)
   if (error.code === 'HPE_HEADER_OVERFLOW')
     rawError(socket, 431, `request header fields too large: more than ${maxHeaderSize} bytes`)
   else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')

@@ -16,13 +16,6 @@ const noPids: string | false = !existsSync(join(root, 'cgroup.procs'))
   ? 'needs the pids controller'
   : existsSync(join(root, 'cgroup.type')) && 'a group with processes hands no controller on'
 
-/** Where a process is of the pids controller; cgroups(7). */
-function groupOf(pid: number): string {
-  const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n')
-  const line = lines.find((one) => (isVersion2 ? one.startsWith('0::') : /^\d+:(.*,)?pids[,:]/.test(one))) ?? ''
-  return join(root, line.slice(line.indexOf(':', line.indexOf(':') + 1) + 1))
-}
-
 describe('greedy neighbours', { skip: noEngine }, () => {
   let engine: TestEngine
   before(async () => {
@@ -100,7 +93,6 @@ describe('greedy neighbours', { skip: noEngine }, () => {
     skip: noPids,
   }, async () => {
     const group = join(root, `drydock-test-${process.pid}`)
-    const home = groupOf(engine.pid)
     const move = (to: string): void => {
       const spawner = readFileSync(`/proc/${engine.pid}/task/${engine.pid}/children`, 'utf8').trim().split(' ')
       for (const pid of [`${engine.pid}`, ...spawner]) writeFileSync(join(to, 'cgroup.procs'), pid)
@@ -128,7 +120,7 @@ describe('greedy neighbours', { skip: noEngine }, () => {
       for (const text of refusals) assert.match(text, /^500 .*EAGAIN/)
       await othersLive()
     } finally {
-      move(home)
+      move(root)
       await settled(current, (count) => count === 0)
       rmdirSync(group)
     }

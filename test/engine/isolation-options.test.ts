@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { detectCgroups } from '../../engine/cgroup/detect.ts'
 import { noEngine, TestEngine } from './engine.ts'
 
 const noClient = spawnSync('docker', ['--version']).error !== undefined && 'the docker command line is not installed'
@@ -276,7 +277,7 @@ describe('isolation options', { skip: noEngine || noClient }, () => {
       await see(cpu, { 'cpu.shares': '512', 'cpu.cfs_quota_us': '50000', 'pids.max': '17' })
       await see(['--memory', '64m', '--oom-kill-disable'], { 'memory.oom_control': 'oom_kill_disable 1' })
     }
-    if (version1 || readFileSync('/sys/fs/cgroup/cgroup.controllers', 'utf8').includes('cpuset'))
+    if (version1 || detectCgroups().controllers.includes('cpuset'))
       await see(['--cpuset-cpus', '0'], { 'cpuset.cpus': '0' })
   })
 
