@@ -1,6 +1,6 @@
 /** The daemon's side of a shim's socket: one control connection, and one more for each attachment. */
 import { closeSync, constants, openSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { EngineError } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
@@ -20,11 +20,30 @@ import type { AttachStreams, ExecRequest, LogPosition, ProcessExit, RuntimeSpan,
 type Waiting = { resolve: (answer: ShimAnswer) => void; reject: (error: Error) => void }
 type Hello = Extract<EventFrame, { event: 'hello' }>
 
+/**
+ * A process's output, whose end is passed on when its exit is known. The exit comes on the control connection, and of two
+ * connections that are ready at once either may be read first; whoever sees the end asks for the exit code right then.
+ */
+class OutputSocket extends Socket {
+  readonly #exited: Promise<unknown>
+
+  constructor(exited: Promise<unknown>) {
+    super({ allowHalfOpen: true })
+    this.#exited = exited
+  }
+
+  override push(chunk: Buffer | null): boolean {
+    if (chunk !== null) return super.push(chunk)
+    void this.#exited.then(() => super.push(null))
+    return false
+  }
+}
+
 /** Through the directory's descriptor: a socket's own path is at most 107 bytes; unix(7). */
-function openSocket(directory: string): Promise<Socket> {
+function openSocket(directory: string, socket = new Socket({ allowHalfOpen: true })): Promise<Socket> {
   const fd = openSync(directory, constants.O_DIRECTORY)
   return new Promise((resolve, reject) => {
-    const socket = connect({ path: `/proc/self/fd/${fd}/${socketName}`, allowHalfOpen: true })
+    socket.connect({ path: `/proc/self/fd/${fd}/${socketName}` })
     let settled = false
     // A connection that was made may still fail later, and by then the number can be another file's.
     const settle = (act: () => void) => {
@@ -128,8 +147,10 @@ export class ShimClient implements Shim {
     return this.#exit.promise
   }
 
-  execExited(execId: string): Promise<ProcessExit> {
-    return this.#execExit(execId).promise
+  async execExited(execId: string): Promise<ProcessExit> {
+    const exit = await this.#execExit(execId).promise
+    this.#execs.delete(execId)
+    return exit
   }
 
   async create(): Promise<{ pid: number; spans: RuntimeSpan[] }> {
@@ -149,8 +170,14 @@ export class ShimClient implements Shim {
   }
 
   async execAttached(request: ExecRequest, streams: AttachStreams): Promise<{ pid: number; stream: Duplex }> {
-    const { answer, stream } = await this.#openStream({ op: 'exec', request, streams })
-    return { pid: answer.pid ?? 0, stream }
+    const output = new OutputSocket(this.#execExit(request.execId).promise)
+    try {
+      const { answer, stream } = await this.#openStream({ op: 'exec', request, streams }, output)
+      return { pid: answer.pid ?? 0, stream }
+    } catch (error) {
+      this.#execs.delete(request.execId)
+      throw error
+    }
   }
 
   async kill(signal: number, execId?: string): Promise<void> {
@@ -202,8 +229,8 @@ export class ShimClient implements Shim {
   }
 
   /** A connection of its own: one question, its answer, then the bytes of a process. */
-  async #openStream(request: ShimRequest): Promise<{ answer: ShimAnswer; stream: Duplex }> {
-    const socket = await openSocket(this.#directory)
+  async #openStream(request: ShimRequest, via?: Socket): Promise<{ answer: ShimAnswer; stream: Duplex }> {
+    const socket = await openSocket(this.#directory, via)
     socket.write(encodeFrame({ number: 1, ...request }))
     const frames = new FrameReader()
     const isAnswer = (frame: ShimFrame): frame is AnswerFrame => !('event' in frame)

@@ -44,6 +44,14 @@ test('output and exit code, which is there when the output has ended', { skip },
   assert.deepEqual(await exec('echo out; echo err >&2; exit 4'), { out: 'out\n', err: 'err\n', code: 4 })
 })
 
+test('two connections bring the end of the output and the exit: whichever is read first, the code is there', {
+  skip,
+}, async () => {
+  const codes = new Set<number | null>()
+  for (let round = 0; round < 200; round += 1) codes.add((await exec('echo out; exit 4')).code)
+  assert.deepEqual([...codes], [4])
+})
+
 test("environment, directory and user are the container's, unless given", { skip }, async () => {
   assert.equal((await exec('echo $A; pwd; id -u')).out, 'container\n/tmp\n0\n')
   const own = await exec('echo $A $B; pwd; id -u; id -g; id -G', {
