@@ -77,6 +77,11 @@ export type Cgroup = {
    */
   kill(timeout: number, meanwhile?: () => void): void
   use(): CgroupUse
+  /**
+   * Whether its processes may be killed for want of memory where the machine has enough: the kernel looks for one in a
+   * group with a limit, this one or one above, and ends with it whoever shares that one's memory.
+   */
+  memoryLimited(): boolean
   /** Removes the group and those below it; missing is fine. */
   remove(): void
 }

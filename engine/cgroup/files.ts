@@ -1,5 +1,16 @@
 /** cgroupfs and /proc as text: one value a file, one write a change. cgroups(7). */
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 
@@ -20,6 +31,13 @@ export function readNumber(path: string): number | undefined {
   if (text === undefined || text === '' || text === 'max') return undefined
   const value = Number(text)
   return value >= 2 ** 62 ? undefined : value
+}
+
+/** Whether a group on the way up, from `directory` itself to the hierarchy's root, has a limit in its file of that name. */
+export function limitedUpwards(directory: string, file: string): boolean {
+  for (let group = directory; existsSync(`${group}/cgroup.procs`); group = dirname(group))
+    if (readNumber(`${group}/${file}`) !== undefined) return true
+  return false
 }
 
 /** `name value` lines: memory.stat, cpu.stat, memory.events. A missing file has no lines. */

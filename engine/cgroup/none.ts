@@ -52,5 +52,9 @@ export class NoCgroup implements Cgroup {
     return refuse('statistics')
   }
 
+  memoryLimited(): boolean {
+    return false
+  }
+
   remove(): void {}
 }

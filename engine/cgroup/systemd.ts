@@ -141,6 +141,10 @@ export class SystemdCgroup implements Cgroup {
     return this.#inner.use()
   }
 
+  memoryLimited(): boolean {
+    return this.#inner.memoryLimited()
+  }
+
   remove(): void {
     this.settle()
     using bus = new SystemdBus(this.#scope)

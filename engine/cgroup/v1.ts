@@ -5,7 +5,7 @@ import { isErrno } from '../kernel/libc.ffi.ts'
 import { currentPid } from '../kernel/process.ffi.ts'
 import type { OciResources } from '../spec/oci.ts'
 import type { Cgroup, CgroupUse } from './cgroup.ts'
-import { makeGroup, processesBelow, read, removeTree, waitUntil, write } from './files.ts'
+import { limitedUpwards, makeGroup, processesBelow, read, removeTree, waitUntil, write } from './files.ts'
 import { killAll } from './kill.ts'
 import { ancestry, cgroupPath } from './path.ts'
 import { applyV1 } from './v1-limits.ts'
@@ -165,6 +165,11 @@ export class CgroupV1 implements Cgroup {
 
   use(): CgroupUse {
     return useV1(this.directories)
+  }
+
+  memoryLimited(): boolean {
+    const { memory } = this.directories
+    return memory !== undefined && limitedUpwards(memory, 'memory.limit_in_bytes')
   }
 
   remove(): void {

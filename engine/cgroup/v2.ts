@@ -4,7 +4,7 @@ import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import type { OciResources } from '../spec/oci.ts'
 import type { Cgroup, CgroupUse } from './cgroup.ts'
-import { children, processesBelow, read, readKeyed, removeTree, waitUntil, write } from './files.ts'
+import { children, limitedUpwards, processesBelow, read, readKeyed, removeTree, waitUntil, write } from './files.ts'
 import { killAll, notGone } from './kill.ts'
 import { ancestry, cgroupPath } from './path.ts'
 import { applyV2 } from './v2-limits.ts'
@@ -157,6 +157,10 @@ export class CgroupV2 implements Cgroup {
 
   use(): CgroupUse {
     return useV2(this.#directory)
+  }
+
+  memoryLimited(): boolean {
+    return limitedUpwards(this.#directory, 'memory.max')
   }
 
   remove(): void {

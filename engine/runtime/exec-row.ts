@@ -5,6 +5,7 @@
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
+import type { Cgroup } from '../cgroup/cgroup.ts'
 import { CallSequence, type SystemCall } from '../kernel/call-sequence.ffi.ts'
 import {
   close,
@@ -33,6 +34,7 @@ import {
 import { seccompCall } from '../kernel/seccomp.ffi.ts'
 import { resetSignalsCalls } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
+import type { OciProcess } from '../spec/oci.ts'
 import { ownsTree } from './borrowed-tree.ts'
 import { filterOf } from './compiled-filter.ts'
 import {
@@ -55,7 +57,7 @@ import { validateProcess } from './validate.ts'
 export type RowRequest = ExecRequest & { streams: StandardStreams }
 
 /** Whether a row can do all that is asked for. */
-function fitsRow({ process, preserved, spec }: RowRequest, { kinds }: Target): boolean {
+function fitsRow({ process, preserved, spec, cgroup }: RowRequest, { kinds }: Target): boolean {
   const special = [process.scheduler, process.ioPriority, process.execCPUAffinity, spec.linux?.personality]
   return (
     process.terminal !== true &&
@@ -64,10 +66,18 @@ function fitsRow({ process, preserved, spec }: RowRequest, { kinds }: Target): b
     spec.linux?.memoryPolicy === undefined &&
     filterOf(spec)?.notify !== true &&
     ownsTree(spec) &&
+    sharesSafely(process, cgroup) &&
     // Who shares its memory may not change its time; setns(2).
     !kinds.includes('time')
   )
 }
+
+/**
+ * Processes with common memory have one out-of-memory score, and who is killed for want of memory takes the others along:
+ * a group with a limit would have the new process, which weighs as much as its maker, chosen first, and lose both.
+ */
+const sharesSafely = (process: OciProcess, cgroup: Cgroup): boolean =>
+  !oomScoreDiffers(process) && !cgroup.memoryLimited()
 
 /** Milliseconds. The container's own processes could stop the new one before it is the program. */
 const patience = 10_000
@@ -148,7 +158,6 @@ function callsOf(request: RowRequest, { pidfd, kinds }: Target, done: number): S
   return [
     ...cgroup.doors.flatMap((path) => writeFileCalls(path, '0')),
     ...raiseLimitCalls(process, 0),
-    ...(oomScoreDiffers(process) ? writeFileCalls('/proc/self/oom_score_adj', `${process.oomScoreAdj}`) : []),
     ...labelsOf(process).flatMap(({ attribute, value }) => writeFileCalls(`/proc/self/attr/${attribute}`, value)),
     ...(inside.length === 0 ? [] : [namespaceCall(pidfd, inside)]),
     sessionCall,

@@ -1,5 +1,6 @@
 /** Further processes in a running container. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { isKind } from '../../engine/base/errors.ts'
 import type { CreateExec } from '../../engine/lifecycle/containers.ts'
@@ -168,4 +169,30 @@ test('an exec ends with its container', { skip }, async () => {
 
 test('no clean-up failed in any of these', { skip }, () => {
   assert.deepEqual(bed.problems, [])
+})
+
+test('the supervisor is not taken along when the kernel ends processes for want of memory', { skip }, async () => {
+  const hog = await bed.create(['sh', '-c', 'while :; do tail /dev/zero; done'], {
+    hostConfig: { Memory: 16 << 20, MemorySwap: 16 << 20 },
+  })
+  await bed.containers.start(hog)
+  for (let round = 0; round < 60; round += 1) {
+    const execId = await bed.containers.createExec(hog, { ...plain, cmd: ['true'] })
+    // It may itself be the one that is ended.
+    const stream = await bed.containers.startExec(execId, { detach: false, tty: false }).catch(() => undefined)
+    if (stream !== undefined) await collect(stream)
+  }
+  assert.equal(bed.containers.get(hog).run.state, 'running')
+})
+
+test("the supervisor's own out-of-memory score stays", { skip }, async () => {
+  const scored = await bed.create(['sleep', '1000'], { hostConfig: { OomScoreAdj: 300 } })
+  await bed.containers.start(scored)
+  const execId = await bed.containers.createExec(scored, { ...plain, cmd: ['cat', '/proc/self/oom_score_adj'] })
+  const stream = await bed.containers.startExec(execId, { detach: false, tty: false })
+  assert.equal(unframe(await collect(stream!)).out, '300\n')
+  const { pid } = bed.containers.get(scored).run
+  const supervisor = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  const own = readFileSync('/proc/self/oom_score_adj', 'utf8')
+  assert.equal(readFileSync(`/proc/${supervisor}/oom_score_adj`, 'utf8'), own)
 })
