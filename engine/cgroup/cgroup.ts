@@ -77,6 +77,8 @@ export type Cgroup = {
    */
   kill(timeout: number, meanwhile?: () => void): void
   use(): CgroupUse
+  /** Of `use`, without the rest: how many of its processes were killed for want of memory. */
+  oomKills(): number
   /**
    * Whether its processes may be killed for want of memory where the machine has enough: the kernel looks for one in a
    * group with a limit, this one or one above, and ends with it whoever shares that one's memory.

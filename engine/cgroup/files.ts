@@ -35,9 +35,12 @@ export function readNumber(path: string): number | undefined {
 
 /** Whether a group on the way up, from `directory` itself to the hierarchy's root, has a limit in its file of that name. */
 export function limitedUpwards(directory: string, file: string): boolean {
-  for (let group = directory; existsSync(`${group}/cgroup.procs`); group = dirname(group))
-    if (readNumber(`${group}/${file}`) !== undefined) return true
-  return false
+  for (let group = directory; ; group = dirname(group)) {
+    const path = `${group}/${file}`
+    if (readNumber(path) !== undefined) return true
+    // Neither a limit nor the controller: at or above the root, or in a group that none was handed to.
+    if (!existsSync(path) && !existsSync(`${group}/cgroup.procs`)) return false
+  }
 }
 
 /** `name value` lines: memory.stat, cpu.stat, memory.events. A missing file has no lines. */
@@ -51,21 +54,21 @@ export function readKeyed(path: string): Record<string, number> {
 }
 
 /** As it is; Node's error (with its errno name) says which file. No O_CREAT, or a missing file would read EACCES. */
-export function write(path: string, value: string | number): void {
+export function write(path: string, ...values: (string | number)[]): void {
   const descriptor = openSync(path, constants.O_WRONLY)
   try {
-    writeSync(descriptor, String(value))
+    for (const value of values) writeSync(descriptor, String(value))
   } finally {
     closeSync(descriptor)
   }
 }
 
-/** A limit asked for by a user: what the kernel refuses is invalid, what it does not have is unavailable. */
-export function limit(path: string, value: string | number): void {
+/** Limits asked for by a user: what the kernel refuses is invalid, what it does not have is unavailable. */
+export function limit(path: string, ...values: (string | number)[]): void {
   try {
-    write(path, value)
+    write(path, ...values)
   } catch (error) {
-    const what = `setting ${path} to ${value}`
+    const what = `setting ${path} to ${values.join(', then ')}`
     if (isErrno(error, 'ENOENT', 'ENOTSUP', 'EOPNOTSUPP'))
       throw new EngineError('unavailable', `${what}: this kernel has no such limit`, { cause: error })
     if (isErrno(error, 'EINVAL', 'ERANGE', 'EBUSY', 'ENODEV', 'EACCES', 'EPERM', 'ENOSPC'))

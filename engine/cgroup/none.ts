@@ -52,6 +52,10 @@ export class NoCgroup implements Cgroup {
     return refuse('statistics')
   }
 
+  oomKills(): number {
+    return 0
+  }
+
   memoryLimited(): boolean {
     return false
   }

@@ -141,6 +141,10 @@ export class SystemdCgroup implements Cgroup {
     return this.#inner.use()
   }
 
+  oomKills(): number {
+    return this.#inner.oomKills()
+  }
+
   memoryLimited(): boolean {
     return this.#inner.memoryLimited()
   }

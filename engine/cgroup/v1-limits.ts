@@ -156,9 +156,9 @@ export function applyV1(directories: Directories, asked: OciResources): void {
 
 function applyDevices(directory: string, rules: NonNullable<OciResources['devices']>): void {
   const all = read(`${directory}/devices.list`)?.trim() === 'a *:* rwm'
-  for (const [file, text] of deviceWritesV1(rules.map(plainRule))) {
-    // Nested, the group above may allow less than all: asking for what is there already must not fail.
-    if (file === 'devices.allow' && text === 'a' && all) continue
-    limit(`${directory}/${file}`, text)
-  }
+  const [[file, first], ...exceptions] = deviceWritesV1(rules.map(plainRule))
+  // Nested, the group above may allow less than all: asking for what is there already must not fail.
+  if (file !== 'devices.allow' || !all) limit(`${directory}/${file}`, first)
+  const [exception] = exceptions
+  if (exception !== undefined) limit(`${directory}/${exception[0]}`, ...exceptions.map(([, text]) => text))
 }

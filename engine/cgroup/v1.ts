@@ -5,7 +5,7 @@ import { isErrno } from '../kernel/libc.ffi.ts'
 import { currentPid } from '../kernel/process.ffi.ts'
 import type { OciResources } from '../spec/oci.ts'
 import type { Cgroup, CgroupUse } from './cgroup.ts'
-import { limitedUpwards, makeGroup, processesBelow, read, removeTree, waitUntil, write } from './files.ts'
+import { limitedUpwards, makeGroup, processesBelow, read, readKeyed, removeTree, waitUntil, write } from './files.ts'
 import { killAll } from './kill.ts'
 import { ancestry, cgroupPath } from './path.ts'
 import { applyV1 } from './v1-limits.ts'
@@ -165,6 +165,10 @@ export class CgroupV1 implements Cgroup {
 
   use(): CgroupUse {
     return useV1(this.directories)
+  }
+
+  oomKills(): number {
+    return readKeyed(`${this.directories.memory}/memory.oom_control`).oom_kill ?? 0
   }
 
   memoryLimited(): boolean {

@@ -159,6 +159,10 @@ export class CgroupV2 implements Cgroup {
     return useV2(this.#directory)
   }
 
+  oomKills(): number {
+    return readKeyed(`${this.#directory}/memory.events`).oom_kill ?? 0
+  }
+
   memoryLimited(): boolean {
     return limitedUpwards(this.#directory, 'memory.max')
   }

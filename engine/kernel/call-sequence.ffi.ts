@@ -34,11 +34,13 @@ export type SystemCall = {
   readonly tolerates?: readonly (keyof typeof errnoNumbers)[]
   /** The first argument, whatever is given, is the result of the call before. */
   readonly continues?: true
+  /** The same each time it is in a row: how it is written down is kept. */
+  readonly fixed?: true
   /** What any other error is told as. */
   readonly failure: (errno: number) => Error
 }
 
-type Extra = Pick<SystemCall, 'tolerates' | 'continues' | 'holds'> & {
+type Extra = Pick<SystemCall, 'tolerates' | 'continues' | 'holds' | 'fixed'> & {
   /** What was acted upon. */
   detail?: string
 }
@@ -60,6 +62,7 @@ function runAddress(): bigint {
 }
 
 const entrySize = 64
+const fixedEntries = new WeakMap<SystemCall, Int32Array>()
 const resultAt = 56
 const continuesBit = 0x80000000
 /** No call answers this. */
@@ -67,24 +70,53 @@ const notMade = -(2n ** 63n)
 
 /** What the kernel and the row share: buffers must stay where they are, and alive, for as long as it is used. */
 export class CallSequence {
-  readonly #calls: readonly SystemCall[]
+  readonly #calls: SystemCall[]
   readonly #entries: Buffer
+  readonly #words: Int32Array
   /** Stacks of processes that may be making the calls. */
   readonly #stacks: Buffer[] = []
 
   constructor(calls: readonly SystemCall[]) {
-    this.#calls = calls
+    this.#calls = [...calls]
     this.#entries = Buffer.allocUnsafeSlow(calls.length * entrySize).fill(0)
+    this.#words = new Int32Array(this.#entries.buffer)
+    for (const [index, call] of calls.entries()) this.#write(index, call)
+  }
+
+  #write(index: number, call: SystemCall): void {
+    const start = index * (entrySize / 4)
+    const kept = fixedEntries.get(call)
+    if (kept !== undefined) {
+      this.#words.set(kept, start)
+      return
+    }
+    this.#encode(start, call)
+    if (call.fixed === true) fixedEntries.set(call, this.#words.slice(start, start + entrySize / 4))
+  }
+
+  /** In halves of 32 bits: a row has a thousand words, and most are small numbers. */
+  #encode(start: number, { name, args, continues, tolerates = [] }: SystemCall): void {
     callNumbers ??= callTables[process.arch as InitMachine]()
-    for (const [index, { name, args, continues, tolerates = [] }] of calls.entries()) {
-      const at = index * entrySize
-      this.#entries.writeUInt32LE(((callNumbers[name] as number) | (continues ? continuesBit : 0)) >>> 0, at)
-      this.#entries.writeUInt32LE(tolerates.reduce((set, error) => set | (1 << errnoNumbers[error]), 0) >>> 0, at + 4)
-      for (const [place, arg] of args.entries()) {
-        const value = Buffer.isBuffer(arg) ? addressOf(arg) : BigInt(arg)
-        this.#entries.writeBigInt64LE(BigInt.asIntN(64, value), at + 8 + place * 8)
+    let at = start
+    this.#words[at++] = (callNumbers[name] as number) | (continues ? continuesBit : 0)
+    this.#words[at++] = tolerates.reduce((set, error) => set | (1 << errnoNumbers[error]), 0)
+    for (const arg of args) {
+      if (typeof arg === 'number') {
+        this.#words[at++] = arg | 0
+        this.#words[at++] = Math.floor(arg / 2 ** 32)
+      } else {
+        const value = typeof arg === 'bigint' ? arg : addressOf(arg)
+        this.#words[at++] = Number(BigInt.asIntN(32, value))
+        this.#words[at++] = Number(BigInt.asIntN(32, value >> 32n))
       }
     }
+  }
+
+  /** Another last call. Precondition: whoever makes the calls waits in one before it. */
+  replaceLast(call: SystemCall): void {
+    const index = this.#calls.length - 1
+    this.#calls[index] = call
+    this.#write(index, call)
   }
 
   /** Makes the calls, and answers the last one's result; throws the failure of the first that failed. */

@@ -87,6 +87,15 @@ export const placeCall = (from: number, to: number, closing = false): SystemCall
 export const closeFromCall = (first: number): SystemCall =>
   systemCall('close_range', [first, 0xffffffff, 0], { detail: `from ${first}` })
 
+/** One byte, whichever, into a pipe: a sign for who waits at its other end. */
+export const signCall = (fd: number): SystemCall => systemCall('write', [fd, sign, 1], { detail: `${fd}` })
+
+/** Waits for a sign. One whose process has the other end as well waits for ever where nobody gives it, not for an end. */
+export const awaitSignCall = (fd: number): SystemCall => systemCall('read', [fd, signed, 1], { detail: `${fd}` })
+
+const sign = Buffer.allocUnsafeSlow(1).fill(0)
+const signed = Buffer.allocUnsafeSlow(1)
+
 const AT_FDCWD = -100
 const O_WRONLY = 1
 

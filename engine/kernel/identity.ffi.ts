@@ -63,9 +63,10 @@ const capabilitiesIn = (mask: bigint): number[] =>
 /** All that this kernel has. */
 export const everyCapability = (): bigint => (1n << BigInt(lastCapability() + 1)) - 1n
 
-const dropBoundingCall: readonly SystemCall[] = Array.from({ length: 64 }, (_, number) =>
-  control(PR_CAPBSET_DROP, number),
-)
+const dropBoundingCall: readonly SystemCall[] = Array.from({ length: 64 }, (_, number) => ({
+  ...control(PR_CAPBSET_DROP, number),
+  fixed: true,
+}))
 
 /** Takes away for good, from the bounding set, all that is not in `keep`. */
 export const dropBoundingCalls = (keep: bigint): SystemCall[] =>
@@ -105,6 +106,11 @@ export const keepCapabilitiesCall = (keep: boolean): SystemCall => control(PR_SE
 export const userCall = (uid: number): SystemCall => systemCall('setresuid', [uid, uid, uid], { detail: `${uid}` })
 
 export const groupCall = (gid: number): SystemCall => systemCall('setresgid', [gid, gid, gid], { detail: `${gid}` })
+
+/** Only the real ones, for which access(2) answers; -1 leaves one alone. */
+export const realUserCall = (uid: number): SystemCall => systemCall('setresuid', [uid, -1, -1], { detail: `${uid}` })
+
+export const realGroupCall = (gid: number): SystemCall => systemCall('setresgid', [gid, -1, -1], { detail: `${gid}` })
 
 export function supplementaryGroupsCall(gids: readonly number[]): SystemCall {
   const list = Buffer.allocUnsafeSlow(Math.max(gids.length * 4, 4))

@@ -29,6 +29,17 @@ export function makeSessionKeyring(name: string, foundBy: keyof typeof searchBit
   if (key !== undefined) cSetPermission(SYS_KEYCTL, KEYCTL_SETPERM, key, usualPermissions | searchBits[foundBy])
 }
 
+const KEY_SPEC_SESSION_KEYRING = -3
+
+/** `makeSessionKeyring` for a row of calls, on a kernel that has keyrings. */
+export const newSessionKeyringCalls = (name: string, foundBy: keyof typeof searchBits): SystemCall[] => [
+  sessionKeyringCall(name),
+  systemCall('keyctl', [KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, usualPermissions | searchBits[foundBy]], {
+    detail: 'KEYCTL_SETPERM',
+    tolerates: ['EPERM', 'EACCES'],
+  }),
+]
+
 /**
  * The session keyring of this name, which is made where there is none: what the keyring before held is out of the caller's
  * reach, and its children's. Names are those of the caller's user namespace; session-keyring(7). Answers its serial number;

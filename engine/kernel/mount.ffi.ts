@@ -160,6 +160,8 @@ export const attachMount = (mountDescriptor: number, target: number): void => {
 }
 
 const FSOPEN_CLOEXEC = 1
+/** O_CLOEXEC, for dup3(2). */
+const O_CLOEXEC = 0o2000000
 const FSCONFIG_SET_FLAG = 0
 const FSCONFIG_SET_STRING = 1
 const FSCONFIG_CMD_CREATE = 6
@@ -178,6 +180,27 @@ export const fsConfig = (context: number, key: string, value?: string): void => 
 export const fsMount = (context: number, attributes = 0): number => {
   fsconfigCall(SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, null, null, 0)
   return fsmountCall(SYS_FSMOUNT, context, FSMOUNT_CLOEXEC, attributes)
+}
+
+/**
+ * `fsOpen`, `fsConfig` of the source, and `fsMount`, for a row of calls; the mount's descriptor is `place` then.
+ *
+ * @param place a number that nobody needs in the process that makes the calls
+ */
+export function fileSystemCalls(type: string, source: string, attributes: number, place: number): SystemCall[] {
+  const [name, key, value] = [type, 'source', source].map((text) => Buffer.from(`${text}\0`)) as [
+    Buffer,
+    Buffer,
+    Buffer,
+  ]
+  return [
+    systemCall('fsopen', [name, FSOPEN_CLOEXEC], { detail: type }),
+    systemCall('dup3', [0, place, O_CLOEXEC], { continues: true, detail: `to ${place}` }),
+    systemCall('fsconfig', [place, FSCONFIG_SET_STRING, key, value, 0], { detail: `source=${source}` }),
+    systemCall('fsconfig', [place, FSCONFIG_CMD_CREATE, 0, 0, 0], { detail: type }),
+    systemCall('fsmount', [place, FSMOUNT_CLOEXEC, attributes], { detail: type }),
+    systemCall('dup3', [0, place, O_CLOEXEC], { continues: true, detail: `to ${place}` }),
+  ]
 }
 
 export type AttributeChange = {

@@ -80,6 +80,12 @@ export const unshare = (types: Iterable<OciNamespaceType>): void => {
   cUnshare(Number(namespaceFlags(types)))
 }
 
+/** `unshare` for a row of calls. */
+export const unshareCall = (types: Iterable<OciNamespaceType>): SystemCall => {
+  const flags = namespaceFlags(types)
+  return systemCall('unshare', [flags], { detail: describe(flags) })
+}
+
 /**
  * Moves the calling thread into the namespace that `fd` names; setns(2). Without kinds `fd` may be any namespace;
  * for a pidfd (Linux 5.8) name the kinds of that process to join, all or nothing. Preconditions as for `unshare`.

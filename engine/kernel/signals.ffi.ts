@@ -42,7 +42,7 @@ const nothing = Buffer.allocUnsafeSlow(32).fill(0)
 export const resetSignalsCalls: readonly SystemCall[] = [
   ...Array.from({ length: 64 }, (_, index) => index + 1)
     .filter((number) => number !== signalNumbers.SIGKILL && number !== signalNumbers.SIGSTOP)
-    .map((number) => systemCall('rt_sigaction', [number, nothing, 0, 8], { detail: `of ${number}` })),
+    .map((number) => systemCall('rt_sigaction', [number, nothing, 0, 8], { detail: `of ${number}`, fixed: true })),
   systemCall('rt_sigprocmask', [SIG_SETMASK, nothing, 0, 8]),
 ]
 

@@ -28,27 +28,34 @@ import { validate } from './validate.ts'
 
 const SIGKILL = 9
 
-export type CreatedProcess = {
+/** Of one who stays until it ends. */
+export type SupervisedProcess = {
   /** The host's number of the container's first process. */
   pid: number
   pidfd: number
   /** The terminal's master, when process.terminal asks for one; non-inheritable, owned by the caller. */
   master?: number
-  /** What each step of the child took, in milliseconds. */
+  /** What each step took, in milliseconds. */
   steps: readonly (readonly [name: string, milliseconds: number])[]
   /** Lets it run; returns after execve(2) succeeded, throws why it did not (the process is reaped then). */
   start(): void
-  /** Leaves it to whoever comes to the request's gate; the caller may end. */
-  leaveWaiting(): void
   /** Gives up before the start: kills and reaps. */
   abandon(): void
+}
+
+export type CreatedProcess = SupervisedProcess & {
+  /** Leaves it to whoever comes to the request's gate; the caller may end. */
+  leaveWaiting(): void
 }
 
 /**
  * Makes the cgroup, the namespaces, the root and everything up to execve. When it throws, the process and the cgroup
  * are gone again.
  */
-export function createContainer(request: CreateRequest): CreatedProcess {
+export const createContainer = (request: CreateRequest): CreatedProcess => inNewGroup(request, forkContainer)
+
+/** What `make` makes in a cgroup of its own, with its limits; the cgroup is gone again when it throws. */
+export function inNewGroup<Result>(request: CreateRequest, make: (request: CreateRequest) => Result): Result {
   validate(request.spec)
   filterOf(request.spec)
   using cleanup = new DisposableStack()
@@ -64,6 +71,16 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   applyResources(request)
   const owner = groupOwner(spec)
   if (owner !== undefined && cgroup.version === 2) delegateGroup(cgroup.directories.unified!, owner)
+  const result = make(request)
+  cgroup.settle?.()
+  succeeded = true
+  return result
+}
+
+/** Every request can be met by a fork. */
+export function forkContainer(request: CreateRequest): CreatedProcess {
+  const { spec } = request
+  using cleanup = new DisposableStack()
   const prepared = cleanup.use(prepareMounts(request))
   const joined = cleanup.adopt(openJoined(spec), closeJoined)
   const created = createdKinds(spec)
@@ -71,10 +88,7 @@ export function createContainer(request: CreateRequest): CreatedProcess {
   const complete = { ...request, ...prepared }
   const process = forkInit(complete, { created, joined })
   try {
-    const result = completeCreation(process, complete, created.has('user'))
-    cgroup.settle?.()
-    succeeded = true
-    return result
+    return completeCreation(process, complete, created.has('user'))
   } catch (error) {
     abandon(process)
     throw error

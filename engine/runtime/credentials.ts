@@ -5,6 +5,7 @@
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import { makeCalls, type SystemCall } from '../kernel/call-sequence.ffi.ts'
+import { writeFileCalls } from '../kernel/descriptors.ffi.ts'
 import {
   ambientCalls,
   capabilitiesCall,
@@ -13,6 +14,8 @@ import {
   fileCreationMaskCall,
   groupCall,
   keepCapabilitiesCall,
+  realGroupCall,
+  realUserCall,
   resourceLimit,
   resourceLimitCall,
   resourceLimits,
@@ -71,9 +74,17 @@ export function raiseLimitCalls(process: OciProcess, pid: number): SystemCall[] 
   })
 }
 
-/** Whether the caller has another one than is wanted, which its children have, too. */
-export const oomScoreDiffers = ({ oomScoreAdj }: OciProcess): boolean =>
-  oomScoreAdj !== undefined && Number(readFileSync('/proc/self/oom_score_adj', 'utf8')) !== oomScoreAdj
+const ownScore = '/proc/self/oom_score_adj'
+
+/**
+ * For a row of calls: all who share their memory have one score, so the caller has the process's as well until this is
+ * disposed of, when the process has memory of its own.
+ */
+export function oomScoreCalls({ oomScoreAdj }: OciProcess): { calls: SystemCall[] } & Disposable {
+  const own = readFileSync(ownScore, 'utf8')
+  if (oomScoreAdj === undefined || Number(own) === oomScoreAdj) return { calls: [], [Symbol.dispose]: () => undefined }
+  return { calls: writeFileCalls(ownScore, `${oomScoreAdj}`), [Symbol.dispose]: () => writeFileSync(ownScore, own) }
+}
 
 /** -1000 to 1000; proc_pid_oom_score_adj(5). Before the user changes: lowering it needs a power. */
 export function applyOomScore(process: OciProcess, pid: number | 'self' = 'self'): void {
@@ -97,6 +108,16 @@ export function becomeUserCalls({ capabilities, user }: OciProcess, available: b
     keepCapabilitiesCall(false),
     ...(user.umask === undefined ? [] : [fileCreationMaskCall(user.umask)]),
   ]
+}
+
+/** Until disposed of, access(2) answers the caller as it would the user; its powers stay. */
+export function asRealUser({ uid, gid, additionalGids = [] }: OciProcess['user']): Disposable {
+  const back = new DisposableStack()
+  if (uid === 0) return back
+  const groups = process.getgroups?.() ?? []
+  back.defer(() => makeCalls([realUserCall(0), realGroupCall(0), supplementaryGroupsCall(groups)]))
+  makeCalls([supplementaryGroupsCall(additionalGids), realGroupCall(gid), realUserCall(uid)])
+  return back
 }
 
 export function warnOfUnknown({ capabilities }: OciProcess, warn: (sentence: string) => void): void {

@@ -5,23 +5,13 @@
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
-import type { Cgroup } from '../cgroup/cgroup.ts'
 import { CallSequence, type SystemCall } from '../kernel/call-sequence.ffi.ts'
-import {
-  close,
-  closeFromCall,
-  PollSet,
-  pipe,
-  placeCall,
-  pollEvents,
-  writeFileCalls,
-} from '../kernel/descriptors.ffi.ts'
+import { close, PollSet, pipe, pollEvents, writeFileCalls } from '../kernel/descriptors.ffi.ts'
 import { everyCapability, permittedCapabilities } from '../kernel/identity.ffi.ts'
 import { sessionKeyringCall } from '../kernel/keyring.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { changeDirectoryCall } from '../kernel/mount.ffi.ts'
 import { namespaceCall } from '../kernel/namespaces.ffi.ts'
-import { fileTypes, giveCall, statusOf } from '../kernel/paths.ffi.ts'
 import {
   cloneFlags,
   cloneRow,
@@ -34,22 +24,22 @@ import {
 import { seccompCall } from '../kernel/seccomp.ffi.ts'
 import { resetSignalsCalls } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
-import type { OciProcess } from '../spec/oci.ts'
 import { ownsTree } from './borrowed-tree.ts'
 import { filterOf } from './compiled-filter.ts'
 import {
   becomeUserCalls,
   easyLimitCalls,
   labelsOf,
-  oomScoreDiffers,
+  oomScoreCalls,
   passwdOf,
   raiseLimitCalls,
   surrenderCalls,
   warnOfUnknown,
   withHome,
 } from './credentials.ts'
-import { childrenGoTo, type ExecRequest, hideFromContainer, type Target, targetOf } from './exec.ts'
+import { type ExecRequest, hideFromContainer, joinAsParent, type Target, targetOf } from './exec.ts'
 import { giveStreams } from './id-map.ts'
+import { descriptorCalls } from './init-calls.ts'
 import type { StandardStreams } from './request.ts'
 import { validateProcess } from './validate.ts'
 
@@ -66,18 +56,13 @@ function fitsRow({ process, preserved, spec, cgroup }: RowRequest, { kinds }: Ta
     spec.linux?.memoryPolicy === undefined &&
     filterOf(spec)?.notify !== true &&
     ownsTree(spec) &&
-    sharesSafely(process, cgroup) &&
+    // Who is killed for want of memory takes along who shares its own: in a group with a limit the new process, which weighs
+    // as much as its maker, would be chosen first.
+    !cgroup.memoryLimited() &&
     // Who shares its memory may not change its time; setns(2).
     !kinds.includes('time')
   )
 }
-
-/**
- * Processes with common memory have one out-of-memory score, and who is killed for want of memory takes the others along:
- * a group with a limit would have the new process, which weighs as much as its maker, chosen first, and lose both.
- */
-const sharesSafely = (process: OciProcess, cgroup: Cgroup): boolean =>
-  !oomScoreDiffers(process) && !cgroup.memoryLimited()
 
 /** Milliseconds. The container's own processes could stop the new one before it is the program. */
 const patience = 10_000
@@ -98,10 +83,11 @@ export function executeInContainer(request: RowRequest): { pid: number; pidfd: n
   cleanup.adopt(done.readEnd, close)
   // Until it is the program its memory is the caller's, and so is the mark that closes it to others.
   cleanup.use(hideFromContainer())
-  const begun = begin(request, target, done.writeEnd)
+  const score = cleanup.use(oomScoreCalls(request.process))
+  const begun = begin(request, target, { done: done.writeEnd, score: score.calls })
   if (begun === undefined) return undefined
   const { child, row } = begun
-  const ended = awaitEnd(done.readEnd)
+  const ended = awaitReadable(done.readEnd, patience)
   if (!ended) pidfdSendSignal(child.pidfd, signalNumbers.SIGKILL)
   if (ended && row.failure() === undefined) {
     warnOfUnknown(request.process, request.warn)
@@ -119,12 +105,16 @@ type Begun = { child: { pid: number; pidfd: number }; row: CallSequence }
  * Takes `done` over: the new process has a copy. Undefined where the group takes nobody: a container that runs containers
  * has handed its controllers down.
  */
-function begin(request: RowRequest, target: Target, done: number): Begun | undefined {
+function begin(
+  request: RowRequest,
+  target: Target,
+  given: { done: number; score: readonly SystemCall[] },
+): Begun | undefined {
   using cleanup = new DisposableStack()
-  cleanup.defer(() => close(done))
-  const row = new CallSequence(callsOf(request, target, done))
+  cleanup.defer(() => close(given.done))
+  const row = new CallSequence(callsOf(request, target, given))
   const { birthplace } = request.cgroup
-  cleanup.use(childrenGoTo(target))
+  cleanup.use(joinAsParent(target))
   try {
     if (birthplace === undefined) return { child: cloneRow({ flags: 0n }, row), row }
     const cgroup = cleanup.adopt(openSync(birthplace, constants.O_DIRECTORY), closeSync)
@@ -135,20 +125,25 @@ function begin(request: RowRequest, target: Target, done: number): Begun | undef
   }
 }
 
-function awaitEnd(fd: number): boolean {
+/** False after `patience` milliseconds, where there is a limit to it; its end makes a pipe readable, too. */
+export function awaitReadable(fd: number, patience = Infinity): boolean {
   const polls = new PollSet()
   const deadline = performance.now() + patience
   for (;;) {
     polls.clear()
     const slot = polls.add(fd, pollEvents.POLLIN)
-    polls.wait(Math.max(0, Math.ceil(deadline - performance.now())))
+    polls.wait(patience === Infinity ? -1 : Math.max(0, Math.ceil(deadline - performance.now())))
     if (polls.events(slot) !== 0) return true
     if (performance.now() >= deadline) return false
   }
 }
 
 /** Each needs a power or a view that a later one gives up: the order is that of exec.ts and process-steps.ts. */
-function callsOf(request: RowRequest, { pidfd, kinds }: Target, done: number): SystemCall[] {
+function callsOf(
+  request: RowRequest,
+  { pidfd, kinds }: Target,
+  { done, score }: { done: number; score: readonly SystemCall[] },
+): SystemCall[] {
   const { process, spec, streams, cgroup, keyring, supervised } = request
   const inside = kinds.filter((type) => type !== 'pid')
   // All of them, in a user namespace that one enters from outside; user_namespaces(7).
@@ -158,12 +153,13 @@ function callsOf(request: RowRequest, { pidfd, kinds }: Target, done: number): S
   return [
     ...cgroup.doors.flatMap((path) => writeFileCalls(path, '0')),
     ...raiseLimitCalls(process, 0),
+    ...score,
     ...labelsOf(process).flatMap(({ attribute, value }) => writeFileCalls(`/proc/self/attr/${attribute}`, value)),
     ...(inside.length === 0 ? [] : [namespaceCall(pidfd, inside)]),
     sessionCall,
     ...(keyring === undefined ? [] : [sessionKeyringCall(keyring)]),
     ...easyLimitCalls(process),
-    ...descriptorCalls(streams, done, process.user.uid),
+    ...descriptorCalls(streams, process.user.uid, [done]),
     ...becomeUserCalls(process, available),
     ...(supervised ? [parentDeathCall(signalNumbers.SIGKILL)] : []),
     // No descriptor is left through which it could lead outside.
@@ -173,20 +169,6 @@ function callsOf(request: RowRequest, { pidfd, kinds }: Target, done: number): S
     ...(filter === undefined ? [] : [seccompCall(filter)]),
     ...behindFilter,
     ...programCalls(request),
-  ]
-}
-
-/** 0 to 2 are the streams, 3 tells the maker of execve(2), and that is all. */
-function descriptorCalls({ stdin, stdout, stderr }: StandardStreams, done: number, uid: number): SystemCall[] {
-  const streams = [stdin, stdout, stderr]
-  return [
-    ...streams.map((from, to) => placeCall(from, to)),
-    placeCall(done, 3, true),
-    closeFromCall(4),
-    // The null device is everybody's.
-    ...streams.flatMap((fd, to) =>
-      (statusOf(fd).mode & fileTypes.S_IFMT) === fileTypes.S_IFIFO ? [giveCall(to, uid)] : [],
-    ),
   ]
 }
 

@@ -10,7 +10,6 @@ import {
   type NamespaceKind,
   namespaceKinds,
   namespacePath,
-  openNamespace,
   type ProcessName,
   setNamespace,
 } from '../kernel/namespaces.ffi.ts'
@@ -22,6 +21,7 @@ import { abandon, type CreatedProcess, createdProcess, hear } from './create.ts'
 import { applyOomScore, raiseLimits } from './credentials.ts'
 import { adopt, cloneInto, converse } from './fork-init.ts'
 import { giveStreams } from './id-map.ts'
+import { childrenGoTo } from './namespaces.ts'
 import { type ProcessContext, reportAndExit, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { StandardStreams } from './request.ts'
 import { applyAffinity } from './scheduling.ts'
@@ -118,7 +118,7 @@ function runStage(request: ExecRequest, { pidfd, kinds }: Target, sync: number):
 
 function forkInto(target: Target, request: ExecRequest, ours: number, theirs: number): { pid: number; pidfd: number } {
   using _hidden = hideFromContainer()
-  using _place = childrenGoTo(target)
+  using _place = joinAsParent(target)
   using cleanup = new DisposableStack()
   const birthplace = birthplaceOf(request)
   const cgroup =
@@ -138,15 +138,9 @@ export function hideFromContainer(): Disposable {
   return { [Symbol.dispose]: () => setDumpable(true) }
 }
 
-/** Only children are affected; the caller itself stays where it is, and its later children, too. */
-export function childrenGoTo(target: Target): Disposable {
-  const back = new DisposableStack()
-  if (!target.kinds.includes('pid')) return back
-  const home = back.adopt(openNamespace('self', 'pid'), closeSync)
-  setNamespace(target.pidfd, ['pid'])
-  back.defer(() => setNamespace(home, ['pid']))
-  return back
-}
+/** A child made meanwhile is in the target's PID namespace. */
+export const joinAsParent = ({ pidfd, kinds }: Target): Disposable =>
+  kinds.includes('pid') ? childrenGoTo(pidfd) : new DisposableStack()
 
 /** None where a set of processors comes first that the group need not have. */
 function birthplaceOf({ cgroup, process }: ExecRequest): string | undefined {

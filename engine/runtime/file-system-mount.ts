@@ -10,7 +10,8 @@ import { ensureDirectory, openDirectory, procPath, tryOpenPath } from './in-root
 import { changeOf, type MountPlan } from './mount-options.ts'
 import { refuseCoveringProc } from './rootfs-rules.ts'
 
-export function mountFileSystem(root: number, entry: OciMount, plan: MountPlan): void {
+/** @param made the mount, where somebody else made it */
+export function mountFileSystem(root: number, entry: OciMount, plan: MountPlan, made?: number): void {
   const { destination } = entry
   const kernelOwn = entry.type === 'proc' || entry.type === 'sysfs'
   const covered = entry.type === 'tmpfs' ? modeOfDirectory(root, destination) : undefined
@@ -18,6 +19,10 @@ export function mountFileSystem(root: number, entry: OciMount, plan: MountPlan):
   const target = ensureDirectory(root, destination, 0o755, { followLinks: !kernelOwn })
   try {
     if (!kernelOwn) refuseCoveringProc(target, destination)
+    if (made !== undefined) {
+      attachAt(made, target, plan)
+      return
+    }
     // As runc: a tmpfs over a directory of the image has that one's mode, unless it is told another.
     const data = covered === undefined ? plan.data : [`mode=${covered.toString(8)}`, ...plan.data]
     if (!callMount(target, entry, plan, data)) return

@@ -3,13 +3,13 @@ import { closeSync, constants, openSync, writeFileSync } from 'node:fs'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
-import { openNamespace, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
+import { unshare } from '../kernel/namespaces.ffi.ts'
 import { clone, cloneFlags, exit, pidfdOpen, reap } from '../kernel/process.ffi.ts'
 import { socketPair } from '../kernel/unix-socket.ffi.ts'
 import type { OciLinux, OciNamespaceType } from '../spec/oci.ts'
 import { applyOomScore, raiseLimits } from './credentials.ts'
 import { runInit } from './init.ts'
-import { type Joined, joinAll, needsStage, newNamespaceFlags } from './namespaces.ts'
+import { childrenGoTo, type Joined, joinAll, needsStage, newNamespaceFlags } from './namespaces.ts'
 import { reportAndExit } from './process-steps.ts'
 import type { CreateRequest } from './request.ts'
 import { type ChildMessage, expectMessage, type ParentMessage, receive, send } from './sync.ts'
@@ -71,12 +71,7 @@ function forkDirectly(fork: Fork, ours: number, theirs: number): { pid: number; 
   using cleanup = new DisposableStack()
   const { request, created, joined, cgroup } = fork
   const pidNamespace = joined.find(({ type }) => type === 'pid')
-  if (pidNamespace !== undefined) {
-    // Only children are affected; the caller itself stays where it is, and its later children, too.
-    const home = cleanup.adopt(openNamespace('self', 'pid'), closeSync)
-    setNamespace(pidNamespace.fd, ['pid'])
-    cleanup.defer(() => setNamespace(home, ['pid']))
-  }
+  if (pidNamespace !== undefined) cleanup.use(childrenGoTo(pidNamespace.fd))
   const child = cloneInto(cgroup, newNamespaceFlags(created) | cloneFlags.CLONE_PIDFD)
   if (child.pid !== 0) return child
   close(ours)

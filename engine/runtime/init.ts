@@ -3,21 +3,20 @@
  * Runs synchronously in a forked process; it never returns.
  */
 import { makeCalls } from '../kernel/call-sequence.ffi.ts'
-import { groupCall, setFileCreationMask, userCall } from '../kernel/identity.ffi.ts'
+import { groupCall, userCall } from '../kernel/identity.ffi.ts'
 import { makeSessionKeyring } from '../kernel/keyring.ffi.ts'
-import { setDomainname, setHostname, unshare } from '../kernel/namespaces.ffi.ts'
+import { unshare } from '../kernel/namespaces.ffi.ts'
 import { currentPid, exit, startSession } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType } from '../spec/oci.ts'
 import { filterOf } from './compiled-filter.ts'
-import { maskPaths, protectPaths } from './hardening.ts'
 import { pausesBeforeRoot, runHooks, stateOf } from './hooks.ts'
 import { procPath } from './in-root.ts'
 import { hasNamespace, type Joined, joinAll } from './namespaces.ts'
 import { type ProcessContext, runToProgram, type Step, takeTerminal } from './process-steps.ts'
 import type { CreateRequest } from './request.ts'
-import { bindConsole, enterRoot, makeRoot } from './rootfs.ts'
+import { bindConsole } from './rootfs.ts'
 import { type ParentMessage, receive, send } from './sync.ts'
-import { applySysctls } from './sysctl.ts'
+import { enterTree, makeTree, protectTree, setNames, type TreeContext } from './tree-steps.ts'
 
 /** What the parent opened for the child before the fork. */
 export type InitPlan = {
@@ -34,7 +33,7 @@ export type InitPlan = {
   staged: boolean
 }
 
-type InitContext = ProcessContext & { plan: InitPlan; root?: number }
+type InitContext = ProcessContext & TreeContext & { plan: InitPlan }
 
 /** Each step needs a power or a view that a later one gives up; the order is the point. */
 const containerSteps: readonly Step<InitContext>[] = [
@@ -44,23 +43,12 @@ const containerSteps: readonly Step<InitContext>[] = [
   ['join namespaces', joinNamespaces],
   ['new session', () => startSession()],
   ['new keyring', ({ plan: { request } }) => newKeyring(request)],
-  ['set names', setNames],
-  [
-    'make root',
-    (context) => {
-      // What is made for the container has the modes that are asked for.
-      const mask = setFileCreationMask(0)
-      const mapOwners = (index: number, tree: number): void => askForOwners(context, index, tree)
-      context.root = makeRoot({ ...context.plan.request, mapOwners }, context.plan.created)
-      setFileCreationMask(mask)
-    },
-  ],
+  setNames,
+  makeTree,
   ['run hooks', runCreationHooks],
-  ['enter root', ({ plan, root }) => enterRoot(plan.request, root!)],
+  enterTree,
   ['open terminal', (context) => takeTerminal(context, bindConsole)],
-  ['set sysctls', ({ plan }) => applySysctls(plan.request.spec.linux?.sysctl ?? {})],
-  ['make paths read-only', ({ plan }) => protectPaths(plan.request.spec.linux?.readonlyPaths ?? [])],
-  ['mask paths', ({ plan }) => maskPaths(plan.request.spec.linux?.maskedPaths ?? [])],
+  ...protectTree,
 ]
 
 /** Runs to execve; whatever fails is told to the parent by the name of its step, and ends the process. */
@@ -69,6 +57,9 @@ export function runInit(plan: InitPlan): never {
   const filter = filterOf(spec)
   const context: InitContext = {
     plan,
+    request: plan.request,
+    created: plan.created,
+    mapOwners: (index, tree) => askForOwners(plan.sync, index, tree),
     sync: plan.sync,
     process: spec.process!,
     linux: spec.linux ?? {},
@@ -91,7 +82,7 @@ function beKnown({ plan, sync }: InitContext): void {
 }
 
 /** Only the parent has the right to, and only the child sees what its own mounts show. */
-function askForOwners({ sync }: InitContext, index: number, tree: number): void {
+function askForOwners(sync: number, index: number, tree: number): void {
   send(sync, { type: 'map-owners', index, tree })
   if (receive<ParentMessage>(sync)?.type !== 'owners-mapped') exit(1)
 }
@@ -130,11 +121,4 @@ function joinNamespaces({ plan }: InitContext): void {
 /** Its own, which its further processes join. */
 function newKeyring({ keyring, spec }: CreateRequest): void {
   if (keyring !== undefined) makeSessionKeyring(keyring, hasNamespace(spec, 'user') ? 'others' : 'user')
-}
-
-/** Also those of a namespace that was joined. */
-function setNames({ plan }: InitContext): void {
-  const { hostname = '', domainname = '' } = plan.request.spec
-  if (hostname !== '') setHostname(hostname)
-  if (domainname !== '') setDomainname(domainname)
 }

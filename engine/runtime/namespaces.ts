@@ -2,7 +2,13 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
-import { namespaceFlags, namespaceKinds, namespaceTypeOf, setNamespace } from '../kernel/namespaces.ffi.ts'
+import {
+  namespaceFlags,
+  namespaceKinds,
+  namespaceTypeOf,
+  openNamespace,
+  setNamespace,
+} from '../kernel/namespaces.ffi.ts'
 import type { OciNamespaceType, OciSpec } from '../spec/oci.ts'
 
 export type Joined = readonly { readonly type: OciNamespaceType; readonly fd: number }[]
@@ -70,6 +76,15 @@ export function joinAll(joined: Joined): void {
   }
   setNamespace(user.fd, ['user'])
   for (const { type, fd } of [...later, ...inOrder.filter((one) => one.type === 'mount')]) setNamespace(fd, [type])
+}
+
+/** Only children are affected; the caller itself stays where it is, and its later children, too. */
+export function childrenGoTo(pidNamespace: number): Disposable {
+  using back = new DisposableStack()
+  const home = back.adopt(openNamespace('self', 'pid'), closeSync)
+  setNamespace(pidNamespace, ['pid'])
+  back.defer(() => setNamespace(home, ['pid']))
+  return back.move()
 }
 
 /** For clone3(2). The cgroup namespace is left out: the child makes it once it is in its group; time: see `needsStage`. */

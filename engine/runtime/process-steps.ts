@@ -245,7 +245,7 @@ function becomeUser({ process, sync }: ProcessContext): void {
 }
 
 /** A working directory reached through a leaked descriptor shows as unreachable; getcwd(3). */
-function enterWorkingDirectory(directory: string): void {
+export function enterWorkingDirectory(directory: string): void {
   try {
     process.chdir(directory)
   } catch (error) {
@@ -268,10 +268,14 @@ function liesInside(): boolean {
 }
 
 function findProgram(context: ProcessContext): void {
-  const { process } = context
+  Object.assign(context, programOf(context.process))
+}
+
+/** In the container's root, for the real user. */
+export function programOf(process: OciProcess): { program: string; environment: readonly string[] } {
   const first = process.args[0]
   if (first === undefined) throw new EngineError('invalid', 'process.args: no command specified')
-  context.environment = withHome(process.env ?? [], process.user.uid)
+  const environment = withHome(process.env ?? [], process.user.uid)
   const override = process.capabilities?.effective?.includes('CAP_DAC_OVERRIDE') === true
-  context.program = findExecutable(first, context.environment, override)
+  return { program: findExecutable(first, environment, override), environment }
 }

@@ -5,14 +5,17 @@
  */
 import { closeSync, mkdirSync, writeFileSync } from 'node:fs'
 import type { CgroupHost } from '../cgroup/cgroup.ts'
+import { CallSequence } from '../kernel/call-sequence.ffi.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
 import { lastCapability } from '../kernel/identity.ffi.ts'
 import { mount, mountFlags as ms } from '../kernel/mount.ffi.ts'
 import { openNamespace, setNamespace, unshare } from '../kernel/namespaces.ffi.ts'
+import { executeCalls } from '../kernel/process.ffi.ts'
 import { socketPair } from '../kernel/unix-socket.ffi.ts'
 import { defaults } from '../spec/defaults.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { maskPaths, protectPaths } from './hardening.ts'
+import { entryCalls, launchCalls, settlementCalls } from './init-calls.ts'
 import type { CreateRequest } from './request.ts'
 import { enterRoot, makeRoot } from './rootfs.ts'
 import { type ChildMessage, expectMessage, type ParentMessage, receive, send } from './sync.ts'
@@ -51,11 +54,24 @@ function walk(cgroups: CgroupHost): void {
   writeFileSync(`${stage}/file`, '')
   const usual = { ...defaults(), process: { ...spec.process!, user: { uid: 0, gid: 0, additionalGids: [1] } } }
   for (let round = 0; round < rehearsalRounds; round += 1) validate(usual)
+  writeRows({ ...request, spec: usual })
   enterRoot(request, makeRoot(request, new Set(['mount'])))
   mkdirSync('/proc')
   mount({ source: 'proc', target: '/proc', type: 'proc' })
   protectPaths(['/proc/sys', '/proc/bus'])
   maskPaths(['/proc/keys', '/proc/scsi'])
+}
+
+/** Written down, and not made. */
+function writeRows(request: CreateRequest): void {
+  const complete = { ...request, streams: { stdin: 0, stdout: 0, stderr: 0 }, keyring: 'rehearsal' }
+  const ends = { told: 3, word: { readEnd: 4, writeEnd: 5 } }
+  for (let round = 0; round < rehearsalRounds; round += 1)
+    new CallSequence([
+      ...entryCalls(complete, { joined: [], score: [], procPlace: 6 }, ends),
+      ...settlementCalls(complete, ends),
+      ...launchCalls(complete),
+    ]).replaceLast(executeCalls(['/bin/sh'], ['sh'], ['PATH=/bin'])[0]!)
 }
 
 /** What is the same for all who are forked later is asked once, here; and the words of parent and child are exchanged. */

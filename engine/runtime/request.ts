@@ -29,6 +29,8 @@ export type CreateRequest = {
   mappedRoot?: number
   /** By index of spec.mounts: what a bind shows, as a detached mount, where the child could not make it. */
   sources?: ReadonlyMap<number, number>
+  /** A new mount of proc(5), made by the first process: whoever else makes one shows its own PID namespace. */
+  procMount?: number
   /** For a bind of what the container's own mounts show: maps the owners of a copy as spec.mounts[index] has it. */
   mapOwners?: (index: number, copy: number) => void
   /** The caller may be refused what is only the machine's root's to set, and does without: device rules. */

@@ -125,7 +125,10 @@ function mountEntry(root: number, listed: OciMount, request: CreateRequest, inde
     else mountBind(root, entry, plan, bindSourceOf(request, entry, index))
   } else if (entry.type === 'cgroup' || (entry.type === 'cgroup2' && request.cgroup.version === 2))
     mountCgroups(root, entry.destination, plan, request)
-  else mountFileSystem(root, entry, staysWritable(entry) ? { ...plan, flags: plan.flags & ~ms.MS_RDONLY } : plan)
+  else {
+    const made = entry.type === 'proc' ? request.procMount : undefined
+    mountFileSystem(root, entry, staysWritable(entry) ? { ...plan, flags: plan.flags & ~ms.MS_RDONLY } : plan, made)
+  }
 }
 
 /** The container's tree becomes `/`, and the host's is gone from view. */

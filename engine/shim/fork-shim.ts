@@ -41,17 +41,19 @@ export function readShimFiles(directory: string): ShimFiles {
 }
 
 export type ShimStart = ShimFiles & {
-  listener: number
   cgroups: CgroupHost
   /** Where the spawner, and so its child, has nothing but what the files have. */
   filePages: readonly Mapping[]
 }
 
-/** Runs in the child, to its end. A failure of the shim itself is left in the container's directory. */
-export function runShim(start: ShimStart): never {
+/** Runs in the child, to its end. */
+export const runShim = (start: ShimStart & { listener: number }): never =>
+  supervise(start, settle(start.listener, 'drydock-shim'))
+
+/** A failure of the shim itself is left in the container's directory. */
+export function supervise(start: ShimStart, { first, ...settled }: Settled): never {
   try {
-    const { listener, nullDevice, signals } = settle(start.listener)
-    new Supervisor({ ...start, listener, signals, nullDevice }).run()
+    new Supervisor({ ...start, ...settled, listener: first }).run()
     exit(0)
   } catch (error) {
     try {
@@ -62,10 +64,12 @@ export function runShim(start: ShimStart): never {
   }
 }
 
-/** Own session, own descriptors: 0–2 the null device, 3 the listener, 4 the null device for containers, 5 the signals. */
-function settle(listener: number): { listener: number; nullDevice: number; signals: number } {
+export type Settled = { first: number; nullDevice: number; signals: number }
+
+/** Own session, own descriptors: 0–2 the null device, 3 the `first`, 4 the null device for containers, 5 the signals. */
+export function settle(first: number, name: string): Settled {
   startSession()
-  setProcessName('drydock-shim')
+  setProcessName(name)
   becomeSubreaper()
   for (const signal of [signalNumbers.SIGHUP, signalNumbers.SIGINT, signalNumbers.SIGTERM, signalNumbers.SIGPIPE])
     ignoreSignal(signal)
@@ -73,10 +77,10 @@ function settle(listener: number): { listener: number; nullDevice: number; signa
   process.chdir('/')
   setFileCreationMask(0o022)
   const nothing = openSync('/dev/null', 'r+')
-  placeAt(listener, 3)
+  placeAt(first, 3)
   for (const target of [0, 1, 2, 4]) placeAt(nothing, target)
   closeFrom(5)
   setCloseOnExec(3)
   setCloseOnExec(4)
-  return { listener: 3, nullDevice: 4, signals: signalDescriptor([signalNumbers.SIGCHLD]) }
+  return { first: 3, nullDevice: 4, signals: signalDescriptor([signalNumbers.SIGCHLD]) }
 }

@@ -16,7 +16,8 @@ import { failureOf } from './failure.ts'
 import { listenIn, readShimFiles, runShim } from './fork-shim.ts'
 import { FrameReader } from './protocol.ts'
 import { rehearseTalk } from './rehearsal.ts'
-import { encodeSpawn, type SpawnRequest } from './spawner-protocol.ts'
+import { forkSpare, SpareKeeper } from './spare.ts'
+import { encodeSpawn, type SpawnAnswer, type SpawnRequest } from './spawner-protocol.ts'
 
 const daemon = 3
 const proofForks = 3
@@ -52,16 +53,18 @@ function serve(): never {
   const loop = new EventLoop()
   const frames = new FrameReader()
   const chunk = Buffer.allocUnsafeSlow(65536)
-  const spawn = ({ number, directory }: SpawnRequest): void => {
+  const spares = new SpareKeeper(loop, () => forkSpare({ cgroups, filePages }))
+  const answer = (words: SpawnAnswer): void => void write(daemon, encodeSpawn(words))
+  const fork = ({ number, directory }: SpawnRequest): void => {
     try {
       const files = readShimFiles(directory)
       using own = new DisposableStack()
       const listener = own.adopt(listenIn(directory), close)
       const { pid } = clone({ flags: 0n })
       if (pid === 0) runShim({ ...files, listener, cgroups, filePages })
-      write(daemon, encodeSpawn({ number, pid }))
+      answer({ number, pid })
     } catch (error) {
-      write(daemon, encodeSpawn({ number, error: failureOf(error) }))
+      answer({ number, error: failureOf(error) })
     }
   }
   loop.watch(daemon, {
@@ -71,7 +74,7 @@ function serve(): never {
       if (count <= 0) exit(0)
       frames.add(chunk.subarray(0, count))
       for (let frame = frames.next<SpawnRequest>(); frame !== undefined; frame = frames.next<SpawnRequest>())
-        spawn(frame)
+        spares.give(frame, answer, fork)
     },
   })
   loop.watch(signals, {
@@ -84,7 +87,11 @@ function serve(): never {
   const proven = proveFork()
   const filePages = returnFreePages()
   write(daemon, encodeSpawn({ number: 0, proven }))
-  loop.atRest(restful, returnFreePages)
+  spares.prepare()
+  loop.atRest(restful, () => {
+    returnFreePages()
+    spares.renew()
+  })
   loop.run()
   exit(0)
 }

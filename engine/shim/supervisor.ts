@@ -16,8 +16,9 @@ import { accept } from '../kernel/unix-socket.ffi.ts'
 import { NameServer } from '../resolver/name-server.ts'
 import { resolverConfigName } from '../resolver/resolver-config.ts'
 import { releaseRoot } from '../runtime/borrowed-tree.ts'
-import { type CreatedProcess, createContainer } from '../runtime/create.ts'
+import type { SupervisedProcess } from '../runtime/create.ts'
 import { type ContainerState, runHooksOnward, stateOf } from '../runtime/hooks.ts'
+import { createSupervised } from '../runtime/init-row.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
 import { EventLoop } from './event-loop.ts'
@@ -46,7 +47,7 @@ export type SupervisorOptions = {
   filePages: readonly Mapping[]
 }
 
-type Supervised<Process = Pick<CreatedProcess, 'pid' | 'pidfd'>> = {
+type Supervised<Process = Pick<SupervisedProcess, 'pid' | 'pidfd'>> = {
   io: ProcessIo
   process?: Process
   exit?: ProcessExit
@@ -72,7 +73,7 @@ export class Supervisor implements ConnectionOwner {
   readonly #spec: OciSpec
   readonly #cgroup: Cgroup
   readonly #log: LogWriter | undefined
-  readonly #init: Supervised<CreatedProcess>
+  readonly #init: Supervised<SupervisedProcess>
   readonly #execs = new Map<string, Supervised>()
   readonly #controls = new Set<Connection>()
   readonly #attached = new Map<Connection, ProcessIo>()
@@ -208,7 +209,7 @@ export class Supervisor implements ConnectionOwner {
     const began = performance.timeOrigin + performance.now()
     const pipes = this.#config.terminal ? undefined : this.#init.io.openPipes(nullDevice)
     try {
-      const process = createContainer({
+      const process = createSupervised({
         id: this.#config.id,
         keyring: sessionKeyring(this.#config.id),
         spec: this.#spec,
@@ -377,7 +378,7 @@ export class Supervisor implements ConnectionOwner {
   #endGroup(): boolean {
     let oomKilled = false
     try {
-      oomKilled = this.#cgroup.use().memory.oomKills > 0
+      oomKilled = this.#cgroup.oomKills() > 0
     } catch {
       // The group may be gone, or its memory controller absent: then nobody was killed for memory.
     }

@@ -16,7 +16,7 @@ import { assertDebian } from './debian.ts'
 import { guest, tools, umlKernel } from './guest.ts'
 import { qemu } from './qemu.ts'
 import { uml } from './uml.ts'
-import { whole } from './whole.table.ts'
+import { everything, whole } from './whole.table.ts'
 
 const usage =
   'usage: test/vm/main.ts [--bed uml|qemu] [--mode plain|nested|systemd] [--minutes N] [--command SCRIPT | FILE …]'
@@ -88,12 +88,12 @@ function chosen(): { runs: (beds: readonly Bed[]) => Run[]; bed: string | undefi
     beds.flatMap((one) => {
       const all = whole[one.name]
       return one.modes
-        .filter((its) => (mode === undefined ? all?.minutes[its] !== undefined : its === mode))
+        .filter((its) => (mode === undefined ? all?.[its] !== undefined : its === mode))
         .map((its) => ({
           bed: one,
           mode: its,
-          script: script ?? testScript([all?.files ?? '']),
-          usualMinutes: script === undefined ? all?.minutes[its] : undefined,
+          script: script ?? testScript(all?.[its]?.files ?? everything),
+          usualMinutes: script === undefined ? all?.[its]?.minutes : undefined,
         }))
     })
   return { runs, bed, minutes }

@@ -44,7 +44,7 @@ export function eventsVerb(containers: Containers, flags: ParsedFlags): number {
 /** A group that is gone kills nobody any more. */
 function killsOf(cgroup: Cgroup): number {
   try {
-    return cgroup.use().memory.oomKills
+    return cgroup.oomKills()
   } catch {
     return 0
   }
