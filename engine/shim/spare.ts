@@ -28,7 +28,7 @@ export function forkSpare(inherited: Inherited): Spare {
   const [ours, theirs] = socketPair()
   try {
     const { pid } = clone({ flags: 0n })
-    if (pid === 0) awaitContainer(theirs, inherited)
+    if (pid === 0) runSpare(theirs, inherited)
     return { pid, talk: ours }
   } catch (error) {
     close(ours)
@@ -92,12 +92,20 @@ export class SpareKeeper {
 
   #replace(): void {
     if (this.#spare !== undefined) this.#letGo(this.#spare)
-    this.#spare = undefined
-    const spare = this.#fork()
-    this.#spare = spare
-    this.#watch(spare, () => {
+    this.#spare = this.#tryFork()
+    if (this.#spare === undefined) return
+    this.#watch(this.#spare, () => {
       this.#spare = undefined
     })
+  }
+
+  /** Where the machine has no more to give, the next who asks is told. */
+  #tryFork(): Spare | undefined {
+    try {
+      return this.#fork()
+    } catch {
+      return undefined
+    }
   }
 
   /** Its one word, or undefined where it ended without. */
@@ -132,8 +140,16 @@ function rememberFilter(directory: string): void {
   }
 }
 
-function awaitContainer(talk: number, inherited: Inherited): never {
-  const settled = settle(talk, 'drydock-spare')
+/** Whatever happens it ends here: an error that left the child would leave it standing, with all that its parent has. */
+function runSpare(talk: number, inherited: Inherited): never {
+  try {
+    awaitContainer(settle(talk, 'drydock-spare'), inherited)
+  } finally {
+    exit(70)
+  }
+}
+
+function awaitContainer(settled: Settled, inherited: Inherited): never {
   const { directory } = receive(settled.first)
   try {
     const files = readShimFiles(directory)
