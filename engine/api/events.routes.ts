@@ -1,6 +1,6 @@
 /** What happens, as it happens. */
 import * as z from 'zod'
-import { longestTimer } from '../base/time.ts'
+import { longestTimer, wallClock } from '../base/time.ts'
 import type { EngineEvent } from '../lifecycle/events.ts'
 import { JsonText, lines, type WriteLine } from './answer.ts'
 import type { Event } from './contract/docker.ts'
@@ -106,6 +106,21 @@ const nanoseconds = (seconds: number): bigint => BigInt(Math.round(seconds * 1e6
 /** Bytes that a slow client may have waiting: what happens meanwhile it never hears of, as with dockerd, which counts to 1024. */
 const longestQueue = 1 << 20
 
+/** Milliseconds. */
+const justNow = 2000
+
+/**
+ * Clients call `docker events --filter event=start` and `docker run` side by side and wait for the start, as Dev Containers
+ * does: here it is over before the first of the two has connected, and they would wait for ever. So who wants to hear of
+ * starts and nothing else is told of the latest as well; docs/decisions/0019.
+ */
+function justBefore(wanted: Filters): bigint | undefined {
+  const actions = wanted.get('event')
+  return actions.length > 0 && actions.every((action) => action === 'start')
+    ? nanoseconds((wallClock() - justNow) / 1000)
+    : undefined
+}
+
 const events = route({
   method: 'GET',
   path: '/events',
@@ -126,7 +141,7 @@ const events = route({
       using _listening = engine.events.listen((event) => {
         if (waiting() < longestQueue) show(event)
       })
-      const from = since === undefined ? undefined : nanoseconds(since)
+      const from = since === undefined ? justBefore(wanted) : nanoseconds(since)
       if (from !== undefined) for (const event of engine.events.past()) if (event.timeNano >= from) show(event)
       if (until === undefined) await gone(signal)
       else await gone(signal, until * 1000 - Date.now())

@@ -244,6 +244,23 @@ describe('answers', { skip: noEngine || noRegistry }, () => {
     await ask('DELETE', '/volumes/cask')
   })
 
+  test('who waits for a start alone hears of one that was just now; of all else what comes', async () => {
+    const id = await engine.run('just-now', ['true'], { HostConfig: { NetworkMode: 'none' } })
+    const heard = async (event: string[], more = ''): Promise<string[]> => {
+      const filters = filter({ container: [id], event })
+      const { text } = await engine.call('GET', `/events?until=${Date.now() / 1000 + 0.2}&${filters}${more}`)
+      return text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line).Action)
+    }
+    assert.deepEqual(await heard(['start']), ['start'])
+    assert.deepEqual(await heard(['start', 'create']), [])
+    assert.deepEqual(await heard(['create']), [])
+    assert.deepEqual(await heard(['start'], `&since=${Date.now() / 1000}`), [])
+    await ask('DELETE', `/containers/${id}?force=1`)
+  })
+
   test('prunes, and the events of all of it, from one time to another', async () => {
     await ask('POST', '/containers/first/stop?t=0')
     for (const kind of ['containers', 'images', 'networks', 'volumes'])
