@@ -12,6 +12,7 @@ const SIG_BLOCK = 0
 const SIG_SETMASK = 2
 const SFD_NONBLOCK = 0o4000
 const SFD_CLOEXEC = 0o2000000
+const SIG_DFL = 0
 const SIG_IGN = 1
 
 /** glibc's sigset_t is 128 bytes; the kernel uses the first 8. */
@@ -64,6 +65,10 @@ export function holdingSignals<T>(work: () => T): T {
 
 export const ignoreSignal = (signal: number): void => {
   cSignal(signal, SIG_IGN)
+}
+
+export const defaultSignal = (signal: number): void => {
+  cSignal(signal, SIG_DFL)
 }
 
 /** Reads what a `signalDescriptor` has, into a buffer of `signalInfoSize`; struct signalfd_siginfo begins with the number. */

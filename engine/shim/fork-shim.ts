@@ -6,7 +6,7 @@ import { closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts
 import { setFileCreationMask } from '../kernel/identity.ffi.ts'
 import type { Mapping } from '../kernel/memory.ffi.ts'
 import { becomeSubreaper, exit, setProcessName, startSession } from '../kernel/process.ffi.ts'
-import { blockSignals, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
+import { blockSignals, defaultSignal, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { listen } from '../kernel/unix-socket.ffi.ts'
 import { filterOf } from '../runtime/compiled-filter.ts'
@@ -73,6 +73,7 @@ export function settle(first: number, name: string): Settled {
   becomeSubreaper()
   for (const signal of [signalNumbers.SIGHUP, signalNumbers.SIGINT, signalNumbers.SIGTERM, signalNumbers.SIGPIPE])
     ignoreSignal(signal)
+  defaultSignal(signalNumbers.SIGCHLD)
   blockSignals([signalNumbers.SIGCHLD])
   process.chdir('/')
   setFileCreationMask(0o022)

@@ -8,7 +8,7 @@ import { detectCgroups } from '../cgroup/detect.ts'
 import { close, pollEvents, read, write } from '../kernel/descriptors.ffi.ts'
 import { returnFreePages } from '../kernel/memory.ffi.ts'
 import { clone, exit, prepareFork, reap, setProcessName } from '../kernel/process.ffi.ts'
-import { blockSignals, signalDescriptor } from '../kernel/signals.ffi.ts'
+import { ignoreSignal } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { rehearse } from '../runtime/rehearsal.ts'
 import { EventLoop } from './event-loop.ts'
@@ -48,8 +48,6 @@ function serve(): never {
   setProcessName('drydock-spawner')
   const cgroups = detectCgroups()
   rehearse(cgroups, rehearseTalk)
-  blockSignals([signalNumbers.SIGCHLD])
-  const signals = signalDescriptor([signalNumbers.SIGCHLD])
   const loop = new EventLoop()
   const frames = new FrameReader()
   const chunk = Buffer.allocUnsafeSlow(65536)
@@ -77,14 +75,10 @@ function serve(): never {
         spares.give(frame, answer, fork)
     },
   })
-  loop.watch(signals, {
-    wants: () => pollEvents.POLLIN,
-    ready: () => {
-      while (read(signals, chunk) > 0);
-      while (reap() !== undefined);
-    },
-  })
   const proven = proveFork()
+  // Then the kernel buries children by itself; waitid(2). Node has threads that hold no signal back: one of them may take
+  // it, and no descriptor would tell of it.
+  ignoreSignal(signalNumbers.SIGCHLD)
   const filePages = returnFreePages()
   write(daemon, encodeSpawn({ number: 0, proven }))
   spares.prepare()

@@ -87,6 +87,19 @@ test('what is wrong with a container’s files is told, by a spare and by a fork
   await runOne()
 })
 
+test('who has ended is not kept as a zombie, whichever thread of the spawner the signal went to', {
+  skip,
+}, async () => {
+  for (let round = 0; round < 10; round += 1) await runOne()
+  const spawner = processes().find(({ name, parent }) => name === 'drydock-spawner' && parent === process.pid)!.pid
+  const children = (): string[] =>
+    readFileSync(`/proc/${spawner}/task/${spawner}/children`, 'utf8').trim().split(' ').filter(Boolean)
+  const spare = await theSpare()
+  // The last shim may be on its way out.
+  while (children().length > 1) await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.deepEqual(children(), [`${spare}`])
+})
+
 test('it goes with its spawner', { skip }, async () => {
   const own = await ShimBed.start()
   const spare = await newestSpare()
