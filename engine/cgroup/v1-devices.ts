@@ -26,8 +26,9 @@ const text = (rule: OciDeviceRule): string =>
   `${rule.type} ${rule.major ?? '*'}:${rule.minor ?? '*'} ${rule.access ?? 'rwm'}`
 
 /**
- * The writes that make the rules hold: the default, and the exceptions, which are all of the other file. The later rule winning. A rule with an exception inside ("all of major 10, but
- * not 10:229") cannot be said to v1: then this throws rather than leave the device open or shut.
+ * The writes that make the rules hold, the later rule winning: the default, and the exceptions, all into the other file. A
+ * rule with an exception inside ("all of major 10, but not 10:229") cannot be said to v1: then this throws rather than leave
+ * the device open or shut.
  */
 export function deviceWritesV1(rules: readonly OciDeviceRule[]): [DeviceWrite, ...DeviceWrite[]] {
   // Nothing said is everything denied: config-linux.md "Device allowlist" leaves it to the runtime.

@@ -4,6 +4,8 @@ import { read, readKeyed, readNumber } from './files.ts'
 
 type Directories = Readonly<Record<string, string>>
 
+export const oomKillsV1 = (memory: string): number => readKeyed(`${memory}/memory.oom_control`).oom_kill ?? 0
+
 function memoryUse(directory: string): CgroupUse['memory'] {
   const usage = readNumber(`${directory}/memory.usage_in_bytes`) ?? 0
   const limit = readNumber(`${directory}/memory.limit_in_bytes`)
@@ -17,7 +19,7 @@ function memoryUse(directory: string): CgroupUse['memory'] {
     ...(both === undefined ? {} : { swapUsage: Math.max(0, both - usage) }),
     ...(bothLimit === undefined || limit === undefined ? {} : { swapLimit: bothLimit - limit }),
     stat: readKeyed(`${directory}/memory.stat`),
-    oomKills: readKeyed(`${directory}/memory.oom_control`).oom_kill ?? 0,
+    oomKills: oomKillsV1(directory),
     // Where memory and swap together have the same limit as memory alone, it is the one of both that is met.
     failures: failures(`${directory}/memory.failcnt`) + failures(`${directory}/memory.memsw.failcnt`),
   }

@@ -5,11 +5,11 @@ import { isErrno } from '../kernel/libc.ffi.ts'
 import { currentPid } from '../kernel/process.ffi.ts'
 import type { OciResources } from '../spec/oci.ts'
 import type { Cgroup, CgroupUse } from './cgroup.ts'
-import { limitedUpwards, makeGroup, processesBelow, read, readKeyed, removeTree, waitUntil, write } from './files.ts'
+import { limitedUpwards, makeGroup, processesBelow, read, removeTree, waitUntil, write } from './files.ts'
 import { killAll } from './kill.ts'
 import { ancestry, cgroupPath } from './path.ts'
 import { applyV1 } from './v1-limits.ts'
-import { useV1 } from './v1-use.ts'
+import { oomKillsV1, useV1 } from './v1-use.ts'
 
 const freezePatience = 2000
 
@@ -168,7 +168,8 @@ export class CgroupV1 implements Cgroup {
   }
 
   oomKills(): number {
-    return readKeyed(`${this.directories.memory}/memory.oom_control`).oom_kill ?? 0
+    const { memory } = this.directories
+    return memory === undefined ? 0 : oomKillsV1(memory)
   }
 
   memoryLimited(): boolean {

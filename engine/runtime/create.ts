@@ -226,13 +226,18 @@ function handOver(process: Conversation, listener: number, owner: ListenerOwner)
   send(process.sync, { type: 'listener-taken' })
 }
 
-export function abandon(process: Conversation): void {
+/** Kills and reaps a child, and closes its pidfd. */
+export function endChild({ pid, pidfd }: Pick<SupervisedProcess, 'pid' | 'pidfd'>): void {
   try {
-    pidfdSendSignal(process.pidfd, SIGKILL)
+    pidfdSendSignal(pidfd, SIGKILL)
   } catch {
     // It ended by itself, which is all that is wanted.
   }
-  reap({ pid: process.pid, block: true })
+  reap({ pid, block: true })
+  close(pidfd)
+}
+
+export function abandon(process: Conversation): void {
+  endChild(process)
   close(process.sync)
-  close(process.pidfd)
 }

@@ -112,12 +112,12 @@ export function becomeUserCalls({ capabilities, user }: OciProcess, available: b
 
 /** Until disposed of, access(2) answers the caller as it would the user; its powers stay. */
 export function asRealUser({ uid, gid, additionalGids = [] }: OciProcess['user']): Disposable {
-  const back = new DisposableStack()
-  if (uid === 0) return back
+  using back = new DisposableStack()
+  if (uid === 0) return back.move()
   const groups = process.getgroups?.() ?? []
   back.defer(() => makeCalls([realUserCall(0), realGroupCall(0), supplementaryGroupsCall(groups)]))
   makeCalls([supplementaryGroupsCall(additionalGids), realGroupCall(gid), realUserCall(uid)])
-  return back
+  return back.move()
 }
 
 export function warnOfUnknown({ capabilities }: OciProcess, warn: (sentence: string) => void): void {

@@ -1,9 +1,3 @@
-/**
- * One more process in a running container, the quick way: a process that shares its maker's memory makes a prepared row of
- * system calls, from the container's namespaces to execve(2) (docs/decisions/0015). What the row cannot do, or fails at,
- * is left to `joinContainer`, which knows to say why.
- */
-import { closeSync, constants, openSync } from 'node:fs'
 import { EngineError } from '../base/errors.ts'
 import { CallSequence, type SystemCall } from '../kernel/call-sequence.ffi.ts'
 import { close, PollSet, pipe, pollEvents, writeFileCalls } from '../kernel/descriptors.ffi.ts'
@@ -12,20 +6,9 @@ import { sessionKeyringCall } from '../kernel/keyring.ffi.ts'
 import { isErrno } from '../kernel/libc.ffi.ts'
 import { changeDirectoryCall } from '../kernel/mount.ffi.ts'
 import { namespaceCall } from '../kernel/namespaces.ffi.ts'
-import {
-  cloneFlags,
-  cloneRow,
-  executeCalls,
-  parentDeathCall,
-  pidfdSendSignal,
-  reap,
-  sessionCall,
-} from '../kernel/process.ffi.ts'
-import { seccompCall } from '../kernel/seccomp.ffi.ts'
-import { resetSignalsCalls } from '../kernel/signals.ffi.ts'
+import { executeCalls, parentDeathCall, pidfdSendSignal, reap, sessionCall } from '../kernel/process.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { ownsTree } from './borrowed-tree.ts'
-import { filterOf } from './compiled-filter.ts'
 import {
   becomeUserCalls,
   easyLimitCalls,
@@ -33,36 +16,24 @@ import {
   oomScoreCalls,
   passwdOf,
   raiseLimitCalls,
-  surrenderCalls,
   warnOfUnknown,
   withHome,
 } from './credentials.ts'
 import { type ExecRequest, hideFromContainer, joinAsParent, type Target, targetOf } from './exec.ts'
 import { giveStreams } from './id-map.ts'
-import { descriptorCalls } from './init-calls.ts'
 import type { StandardStreams } from './request.ts'
+import { cloneRowInto, descriptorCalls, farewellCalls, fitsAnyRow } from './row.ts'
 import { validateProcess } from './validate.ts'
 
 /** A request whose process gets pipes; with a terminal there is one to be opened inside. */
 export type RowRequest = ExecRequest & { streams: StandardStreams }
 
 /** Whether a row can do all that is asked for. */
-function fitsRow({ process, preserved, spec, cgroup }: RowRequest, { kinds }: Target): boolean {
-  const special = [process.scheduler, process.ioPriority, process.execCPUAffinity, spec.linux?.personality]
-  return (
-    process.terminal !== true &&
-    preserved === undefined &&
-    special.every((field) => field === undefined) &&
-    spec.linux?.memoryPolicy === undefined &&
-    filterOf(spec)?.notify !== true &&
-    ownsTree(spec) &&
-    // Who is killed for want of memory takes along who shares its own: in a group with a limit the new process, which weighs
-    // as much as its maker, would be chosen first.
-    !cgroup.memoryLimited() &&
-    // Who shares its memory may not change its time; setns(2).
-    !kinds.includes('time')
-  )
-}
+const fitsRow = (request: RowRequest, { kinds }: Target): boolean =>
+  fitsAnyRow(request) &&
+  ownsTree(request.spec) &&
+  // Who shares its memory may not change its time; setns(2).
+  !kinds.includes('time')
 
 /** Milliseconds. The container's own processes could stop the new one before it is the program. */
 const patience = 10_000
@@ -87,7 +58,7 @@ export function executeInContainer(request: RowRequest): { pid: number; pidfd: n
   const begun = begin(request, target, { done: done.writeEnd, score: score.calls })
   if (begun === undefined) return undefined
   const { child, row } = begun
-  const ended = awaitReadable(done.readEnd, patience)
+  const ended = awaitEnd(done.readEnd)
   if (!ended) pidfdSendSignal(child.pidfd, signalNumbers.SIGKILL)
   if (ended && row.failure() === undefined) {
     warnOfUnknown(request.process, request.warn)
@@ -113,26 +84,22 @@ function begin(
   using cleanup = new DisposableStack()
   cleanup.defer(() => close(given.done))
   const row = new CallSequence(callsOf(request, target, given))
-  const { birthplace } = request.cgroup
   cleanup.use(joinAsParent(target))
   try {
-    if (birthplace === undefined) return { child: cloneRow({ flags: 0n }, row), row }
-    const cgroup = cleanup.adopt(openSync(birthplace, constants.O_DIRECTORY), closeSync)
-    return { child: cloneRow({ flags: cloneFlags.CLONE_INTO_CGROUP, cgroup }, row), row }
+    return { child: cloneRowInto(request.cgroup, 0n, row), row }
   } catch (error) {
     if (!isErrno(error, 'EBUSY', 'ENOTSUP', 'EOPNOTSUPP')) throw error
     return undefined
   }
 }
 
-/** False after `patience` milliseconds, where there is a limit to it; its end makes a pipe readable, too. */
-export function awaitReadable(fd: number, patience = Infinity): boolean {
+function awaitEnd(fd: number): boolean {
   const polls = new PollSet()
   const deadline = performance.now() + patience
   for (;;) {
     polls.clear()
     const slot = polls.add(fd, pollEvents.POLLIN)
-    polls.wait(patience === Infinity ? -1 : Math.max(0, Math.ceil(deadline - performance.now())))
+    polls.wait(Math.max(0, Math.ceil(deadline - performance.now())))
     if (polls.events(slot) !== 0) return true
     if (performance.now() >= deadline) return false
   }
@@ -148,8 +115,6 @@ function callsOf(
   const inside = kinds.filter((type) => type !== 'pid')
   // All of them, in a user namespace that one enters from outside; user_namespaces(7).
   const available = kinds.includes('user') ? everyCapability() : permittedCapabilities()
-  const filter = filterOf(spec)
-  const { beforeFilter, behindFilter } = surrenderCalls(process, available)
   return [
     ...cgroup.doors.flatMap((path) => writeFileCalls(path, '0')),
     ...raiseLimitCalls(process, 0),
@@ -164,10 +129,7 @@ function callsOf(
     ...(supervised ? [parentDeathCall(signalNumbers.SIGKILL)] : []),
     // No descriptor is left through which it could lead outside.
     changeDirectoryCall(process.cwd),
-    ...resetSignalsCalls,
-    ...beforeFilter,
-    ...(filter === undefined ? [] : [seccompCall(filter)]),
-    ...behindFilter,
+    ...farewellCalls(process, spec, available),
     ...programCalls(request),
   ]
 }

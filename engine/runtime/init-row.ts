@@ -3,7 +3,7 @@
  * and the maker sets up the tree itself, going into the new namespaces meanwhile (docs/decisions/0018). Nothing is copied,
  * and no JavaScript runs in the new process. What they cannot do between them is left to `forkContainer`.
  */
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { posix } from 'node:path'
 import { EngineError } from '../base/errors.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
@@ -11,22 +11,20 @@ import { CallSequence } from '../kernel/call-sequence.ffi.ts'
 import { close, pipe, read, write } from '../kernel/descriptors.ffi.ts'
 import { SyscallError } from '../kernel/libc.ffi.ts'
 import { openPath } from '../kernel/paths.ffi.ts'
-import { borrowDescriptor, cloneFlags, cloneRow, executeCalls, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
-import { signalNumbers } from '../kernel/signals.table.ts'
+import { borrowDescriptor, executeCalls } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
-import { filterOf } from './compiled-filter.ts'
-import { forkContainer, inNewGroup, type SupervisedProcess } from './create.ts'
+import { endChild, forkContainer, inNewGroup, type SupervisedProcess } from './create.ts'
 import { asRealUser, oomScoreCalls, warnOfUnknown } from './credentials.ts'
 import { hideFromContainer } from './exec.ts'
-import { awaitReadable } from './exec-row.ts'
 import { execFailure } from './executable.ts'
 import { pausesBeforeRoot } from './hooks.ts'
 import { giveStreams } from './id-map.ts'
-import { entryCalls, launchCalls, procMountFits, procMountOf, type RowEnds, settlementCalls } from './init-calls.ts'
+import { initCalls, procMountFits, procMountOf } from './init-calls.ts'
 import { closeJoined, createdKinds, hasNamespace, newNamespaceFlags, openJoined } from './namespaces.ts'
 import { prepareMounts } from './prepare-mounts.ts'
 import { enterWorkingDirectory, programOf, type Step, type StepTimes } from './process-steps.ts'
 import type { CreateRequest, StandardStreams } from './request.ts'
+import { cloneRowInto, fitsAnyRow } from './row.ts'
 import { expectMessage, failure } from './sync.ts'
 import { enterTree, makeTree, protectTree, setNames, type TreeContext } from './tree-steps.ts'
 import { visit } from './visit.ts'
@@ -40,18 +38,15 @@ export const createSupervised = (request: CreateRequest): SupervisedProcess =>
 
 /** What a row and its maker can do between them. */
 function fitsRow(request: CreateRequest, created: Kinds): request is RowRequest {
-  const { spec, streams, cgroup } = request
+  const { spec, streams } = request
   // Who is in a PID namespace that was there before could stop the process, and its maker with it.
   const ownPids = created.has('pid') || !hasNamespace(spec, 'pid')
-  const { scheduler, ioPriority, execCPUAffinity } = spec.process!
-  const { personality, memoryPolicy } = spec.linux ?? {}
-  const special = [request.gate, request.preserved, scheduler, ioPriority, execCPUAffinity, personality, memoryPolicy]
   const hooks = [...(spec.hooks?.createContainer ?? []), ...(spec.hooks?.startContainer ?? [])]
   return (
     process.geteuid?.() === 0 &&
     request.supervised &&
     streams !== undefined &&
-    special.every((field) => field === undefined) &&
+    request.gate === undefined &&
     request.noPivot !== true &&
     request.mapRoot !== true &&
     created.has('mount') &&
@@ -61,11 +56,9 @@ function fitsRow(request: CreateRequest, created: Kinds): request is RowRequest 
     !hasNamespace(spec, 'time') &&
     hooks.length === 0 &&
     !pausesBeforeRoot(spec) &&
-    filterOf(spec)?.notify !== true &&
     procMountFits(spec.mounts ?? []) &&
     ![...(spec.linux?.maskedPaths ?? []), ...(spec.linux?.readonlyPaths ?? [])].some(isOnesOwn) &&
-    // As with an exec: who is killed for want of memory takes along who shares it.
-    !cgroup.memoryLimited()
+    fitsAnyRow({ ...request, process: spec.process! })
   )
 }
 
@@ -100,23 +93,15 @@ function begin(request: RowRequest, created: Kinds): InitProcess | undefined {
   const score = kept.use(oomScoreCalls(request.spec.process!)).calls
   const joined = childs.adopt(openJoined(request.spec), closeJoined)
   const procPlace = childs.adopt(openPath('/'), closeSync)
-  const ends: RowEnds = { told: told.writeEnd, word }
-  const row = new CallSequence([
-    ...entryCalls(request, { joined, score, procPlace }, ends),
-    ...settlementCalls(request, ends),
-    ...launchCalls(request),
-  ])
+  const ends = { told: told.writeEnd, word }
+  const row = new CallSequence(initCalls(request, { joined, score, procPlace, ends }))
   const child = makeProcess(request.cgroup, created, row)
   return child && new InitProcess(child, { row, told: told.readEnd, word: word.writeEnd, procPlace, kept: kept.move() })
 }
 
 function makeProcess(cgroup: Cgroup, created: Kinds, row: CallSequence): { pid: number; pidfd: number } | undefined {
-  using cleanup = new DisposableStack()
-  const flags = newNamespaceFlags(created)
   try {
-    if (cgroup.birthplace === undefined) return cloneRow({ flags }, row)
-    const group = cleanup.adopt(openSync(cgroup.birthplace, constants.O_DIRECTORY), closeSync)
-    return cloneRow({ flags: flags | cloneFlags.CLONE_INTO_CGROUP, cgroup: group }, row)
+    return cloneRowInto(cgroup, newNamespaceFlags(created), row)
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error
     return undefined
@@ -148,18 +133,18 @@ class InitProcess implements SupervisedProcess {
   setUp(request: CreateRequest, created: Kinds): boolean {
     if (!this.#timed('enter namespaces', () => this.#hear())) return false
     using cleanup = new DisposableStack()
-    const made = procMountOf(request.spec) && { procMount: cleanup.adopt(this.#borrowProc(), close) }
+    const made = procMountOf(request.spec) && {
+      procMount: cleanup.adopt(borrowDescriptor(this.pidfd, this.#held.procPlace), close),
+    }
     const mapOwners = (index: number, tree: number): void => request.mapOwners?.(index, tree)
     this.#makeTree({ request: { ...request, ...made }, created, mapOwners })
-    warnOfUnknown(request.spec.process!, request.warn)
-    return this.#timed('become user', () => {
+    const settled = this.#timed('become user', () => {
       write(this.#held.word, sign)
       return this.#hear()
     })
-  }
-
-  #borrowProc(): number {
-    return borrowDescriptor(this.pidfd, this.#held.procPlace)
+    // The fork says it else.
+    if (settled) warnOfUnknown(request.spec.process!, request.warn)
+    return settled
   }
 
   #makeTree(context: TreeContext): void {
@@ -184,7 +169,7 @@ class InitProcess implements SupervisedProcess {
   start(): void {
     if (write(this.#held.word, sign) < 0)
       throw new EngineError('internal', 'the container process ended before it was started')
-    awaitReadable(this.#held.told)
+    this.#hear()
     const error = this.#held.row.failure()
     if (error === undefined) {
       this.#held.kept.dispose()
@@ -196,19 +181,12 @@ class InitProcess implements SupervisedProcess {
   }
 
   abandon(): void {
-    try {
-      pidfdSendSignal(this.pidfd, signalNumbers.SIGKILL)
-    } catch {
-      // It ended by itself, which is all that is wanted.
-    }
-    reap({ pid: this.pid, block: true })
-    close(this.pidfd)
+    endChild(this)
     this.#held.kept.dispose()
   }
 
-  /** Whether a sign came; else the process has ended. */
+  /** Waits; whether a sign came. Else the process has ended, or is the program. */
   #hear(): boolean {
-    awaitReadable(this.#held.told)
     return read(this.#held.told, sign) === 1
   }
 

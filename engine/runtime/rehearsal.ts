@@ -15,7 +15,7 @@ import { socketPair } from '../kernel/unix-socket.ffi.ts'
 import { defaults } from '../spec/defaults.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import { maskPaths, protectPaths } from './hardening.ts'
-import { entryCalls, launchCalls, settlementCalls } from './init-calls.ts'
+import { initCalls } from './init-calls.ts'
 import type { CreateRequest } from './request.ts'
 import { enterRoot, makeRoot } from './rootfs.ts'
 import { type ChildMessage, expectMessage, type ParentMessage, receive, send } from './sync.ts'
@@ -67,11 +67,9 @@ function writeRows(request: CreateRequest): void {
   const complete = { ...request, streams: { stdin: 0, stdout: 0, stderr: 0 }, keyring: 'rehearsal' }
   const ends = { told: 3, word: { readEnd: 4, writeEnd: 5 } }
   for (let round = 0; round < rehearsalRounds; round += 1)
-    new CallSequence([
-      ...entryCalls(complete, { joined: [], score: [], procPlace: 6 }, ends),
-      ...settlementCalls(complete, ends),
-      ...launchCalls(complete),
-    ]).replaceLast(executeCalls(['/bin/sh'], ['sh'], ['PATH=/bin'])[0]!)
+    new CallSequence(initCalls(complete, { joined: [], score: [], procPlace: 6, ends })).replaceLast(
+      executeCalls(['/bin/sh'], ['sh'], ['PATH=/bin'])[0]!,
+    )
 }
 
 /** What is the same for all who are forked later is asked once, here; and the words of parent and child are exchanged. */

@@ -17,9 +17,9 @@ import type { SpawnAnswer, SpawnRequest } from './spawner-protocol.ts'
 
 type Assignment = { directory: string }
 /** Listening, or why not. */
-export type SpareAnswer = { error?: Failure }
+type SpareAnswer = { error?: Failure }
 
-export type Spare = { pid: number; talk: number }
+type Spare = { pid: number; talk: number }
 
 /** What every shim has of its spawner. */
 type Inherited = { cgroups: CgroupHost; filePages: readonly Mapping[] }

@@ -2,7 +2,7 @@
 import type { Mode } from './bed.ts'
 
 /** Which files, and the minutes that they take on two processors. */
-export type Part = { files: readonly string[]; minutes: number }
+type Part = { files: readonly string[]; minutes: number }
 
 export const everything = ['test/{kernel,engine,conformance,clients,vm}/**/*.test.ts']
 
