@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import type { OciProcess, OciSpec } from '../../engine/spec/oci.ts'
 import type { BundleOptions } from './bundle.ts'
+import { byFork, seccomp, users } from './row-and-fork.ts'
 import { collect, ShimBed, script, unframe } from './shim-bed.ts'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
@@ -50,16 +51,6 @@ async function withContainer(
   await shim.release()
 }
 
-/** A row cannot do this, and it changes nothing. */
-const byFork: Partial<OciProcess> = { scheduler: { policy: 'SCHED_OTHER' } }
-
-const seccomp = (spec: OciSpec): void => {
-  spec.linux!.seccomp = {
-    defaultAction: 'SCMP_ACT_ALLOW',
-    syscalls: [{ names: ['swapoff'], action: 'SCMP_ACT_ERRNO' }],
-  }
-}
-
 const ids = [{ containerID: 0, hostID: 100_000, size: 65_536 }]
 const mapped: BundleOptions = {
   plainRoot: { owner: 100_000 },
@@ -68,30 +59,6 @@ const mapped: BundleOptions = {
     spec.linux!.namespaces!.push({ type: 'user' })
     spec.linux!.uidMappings = ids
     spec.linux!.gidMappings = ids
-  },
-}
-
-const users: Readonly<Record<string, Partial<OciProcess>>> = {
-  root: { user: { uid: 0, gid: 0, umask: 0o027 }, noNewPrivileges: false, oomScoreAdj: 300 },
-  'root without new privileges': { noNewPrivileges: true, cwd: '/tmp' },
-  'an ordinary user in groups': {
-    user: { uid: 1, gid: 2, additionalGids: [3, 4] },
-    env: ['PATH=/no/such:/usr/bin', 'A=1', 'A=2'],
-    rlimits: [
-      { type: 'RLIMIT_NOFILE', soft: 64, hard: 128 },
-      { type: 'RLIMIT_CORE', soft: 0, hard: 1 },
-    ],
-  },
-  'a user with ambient capabilities': {
-    user: { uid: 1, gid: 1 },
-    noNewPrivileges: false,
-    capabilities: {
-      bounding: ['CAP_CHOWN', 'CAP_KILL'],
-      permitted: ['CAP_KILL'],
-      effective: ['CAP_KILL'],
-      inheritable: ['CAP_KILL'],
-      ambient: ['CAP_KILL'],
-    },
   },
 }
 

@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { after, before, test } from 'node:test'
 import type { OciProcess, OciSpec } from '../../engine/spec/oci.ts'
 import type { BundleOptions } from './bundle.ts'
+import { byFork, seccomp, users } from './row-and-fork.ts'
 import { collect, ShimBed, script, unframe } from './shim-bed.ts'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
@@ -50,8 +51,6 @@ async function run(options: BundleOptions, given: Partial<OciProcess>): Promise<
   }
 }
 
-/** A row cannot do this, and it changes nothing. */
-const byFork: Partial<OciProcess> = { scheduler: { policy: 'SCHED_OTHER' } }
 const ofRow = 'enter namespaces'
 
 async function bothWays(options: BundleOptions, given: Partial<OciProcess> = {}): Promise<{ row: Seen; fork: Seen }> {
@@ -77,23 +76,7 @@ const rich = (spec: OciSpec): void => {
   spec.linux!.readonlyPaths = ['/proc/sys', '/proc/bus']
   spec.linux!.rootfsPropagation = 'rprivate'
   spec.linux!.devices = [{ path: '/dev/extra', type: 'c', major: 1, minor: 5, fileMode: 0o640, uid: 3, gid: 4 }]
-  spec.linux!.seccomp = {
-    defaultAction: 'SCMP_ACT_ALLOW',
-    syscalls: [{ names: ['swapoff'], action: 'SCMP_ACT_ERRNO' }],
-  }
-}
-
-const users: Readonly<Record<string, Partial<OciProcess>>> = {
-  root: { user: { uid: 0, gid: 0, umask: 0o027 }, noNewPrivileges: false, oomScoreAdj: 300 },
-  'root without new privileges': { noNewPrivileges: true, cwd: '/tmp' },
-  'an ordinary user in groups': {
-    user: { uid: 1, gid: 2, additionalGids: [3, 4] },
-    env: ['PATH=/no/such:/usr/bin', 'A=1', 'A=2'],
-    rlimits: [
-      { type: 'RLIMIT_NOFILE', soft: 64, hard: 128 },
-      { type: 'RLIMIT_CORE', soft: 0, hard: 1 },
-    ],
-  },
+  seccomp(spec)
 }
 
 for (const [place, change] of Object.entries({ 'a plain container': undefined, 'one with much of it': rich }))
