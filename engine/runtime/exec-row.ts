@@ -1,3 +1,8 @@
+/**
+ * One more process in a running container, the quick way: a process that shares its maker's memory makes a prepared row of
+ * system calls, from the container's namespaces to execve(2) (docs/decisions/0015). What the row cannot do, or fails at,
+ * is left to `joinContainer`, which knows to say why.
+ */
 import { EngineError } from '../base/errors.ts'
 import { CallSequence, type SystemCall } from '../kernel/call-sequence.ffi.ts'
 import { close, PollSet, pipe, pollEvents, writeFileCalls } from '../kernel/descriptors.ffi.ts'
