@@ -120,9 +120,14 @@ export function asRealUser({ uid, gid, additionalGids = [] }: OciProcess['user']
   return back.move()
 }
 
-export function warnOfUnknown({ capabilities }: OciProcess, warn: (sentence: string) => void): void {
-  const { unknown } = capabilityMask(Object.values(capabilities ?? {}).flat())
+/** As with runc, which goes on without. */
+export function warnOfLeftOut({ capabilities = {} }: OciProcess, warn: (sentence: string) => void): void {
+  const { unknown } = capabilityMask(Object.values(capabilities).flat())
   if (unknown.length > 0) warn(`unknown or unavailable capabilities are left out: ${[...new Set(unknown)].join(', ')}`)
+  const { ambient = [], permitted = [], inheritable = [] } = capabilities
+  const impossible = ambient.filter((name) => !(permitted.includes(name) && inheritable.includes(name)))
+  if (impossible.length > 0)
+    warn(`process.capabilities.ambient: what is not permitted and inheritable is left out: ${impossible.join(', ')}`)
 }
 
 const maskOf = (names: readonly string[] | undefined): bigint => capabilityMask(names ?? []).mask
@@ -150,7 +155,8 @@ function dropCalls(process: OciProcess, available: bigint): SystemCall[] {
       permitted: maskOf(sets.permitted) & available,
       inheritable: maskOf(sets.inheritable) & available,
     }),
-    ...ambientCalls(maskOf(sets.ambient) & available),
+    // prctl(2) PR_CAP_AMBIENT_RAISE gives no more.
+    ...ambientCalls(maskOf(sets.ambient) & maskOf(sets.permitted) & maskOf(sets.inheritable) & available),
   ]
 }
 

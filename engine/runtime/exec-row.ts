@@ -21,7 +21,7 @@ import {
   oomScoreCalls,
   passwdOf,
   raiseLimitCalls,
-  warnOfUnknown,
+  warnOfLeftOut,
   withHome,
 } from './credentials.ts'
 import { type ExecRequest, hideFromContainer, joinAsParent, type Target, targetOf } from './exec.ts'
@@ -66,7 +66,7 @@ export function executeInContainer(request: RowRequest): { pid: number; pidfd: n
   const ended = awaitEnd(done.readEnd)
   if (!ended) pidfdSendSignal(child.pidfd, signalNumbers.SIGKILL)
   if (ended && row.failure() === undefined) {
-    warnOfUnknown(request.process, request.warn)
+    warnOfLeftOut(request.process, request.warn)
     return child
   }
   reap({ pid: child.pid, block: true })

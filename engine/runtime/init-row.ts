@@ -14,7 +14,7 @@ import { openPath } from '../kernel/paths.ffi.ts'
 import { borrowDescriptor, executeCalls } from '../kernel/process.ffi.ts'
 import type { OciNamespaceType, OciProcess, OciSpec } from '../spec/oci.ts'
 import { endChild, forkContainer, inNewGroup, type SupervisedProcess } from './create.ts'
-import { asRealUser, oomScoreCalls, warnOfUnknown } from './credentials.ts'
+import { asRealUser, oomScoreCalls, warnOfLeftOut } from './credentials.ts'
 import { hideFromContainer } from './exec.ts'
 import { execFailure } from './executable.ts'
 import { pausesBeforeRoot } from './hooks.ts'
@@ -143,7 +143,7 @@ class InitProcess implements SupervisedProcess {
       return this.#hear()
     })
     // The fork says it else.
-    if (settled) warnOfUnknown(request.spec.process!, request.warn)
+    if (settled) warnOfLeftOut(request.spec.process!, request.warn)
     return settled
   }
 

@@ -24,7 +24,7 @@ import {
   becomeUserCalls,
   easyLimitCalls,
   surrenderCalls,
-  warnOfUnknown,
+  warnOfLeftOut,
   withHome,
 } from './credentials.ts'
 import { execFailure, findExecutable } from './executable.ts'
@@ -240,7 +240,7 @@ function ownStreams(uid: number): void {
 }
 
 function becomeUser({ process, sync }: ProcessContext): void {
-  warnOfUnknown(process, (text) => send(sync, { type: 'warning', text }))
+  warnOfLeftOut(process, (text) => send(sync, { type: 'warning', text }))
   makeCalls(becomeUserCalls(process, permittedCapabilities()))
 }
 

@@ -40,7 +40,6 @@ const processRules: readonly Rule<OciProcess>[] = [
     },
   ],
   ['process.rlimits', ({ rlimits = [] }) => when(hasTwins(rlimits.map(({ type }) => type)), 'name one type twice')],
-  ['process.capabilities.ambient', ({ capabilities }) => ambientComplaint(capabilities)],
   [
     'process.scheduler.nice',
     ({ scheduler }) =>
@@ -68,14 +67,6 @@ const processRules: readonly Rule<OciProcess>[] = [
   ['process.execCPUAffinity.initial', ({ execCPUAffinity }) => listComplaint(execCPUAffinity?.initial)],
   ['process.execCPUAffinity.final', ({ execCPUAffinity }) => listComplaint(execCPUAffinity?.final)],
 ]
-
-/** prctl(2) PR_CAP_AMBIENT_RAISE: what is not permitted and inheritable cannot be ambient. */
-function ambientComplaint(sets: OciProcess['capabilities'] = {}): string | undefined {
-  const lacking = (sets.ambient ?? []).filter(
-    (name) => !(sets.permitted?.includes(name) === true && sets.inheritable?.includes(name) === true),
-  )
-  return lacking.length === 0 ? undefined : `${lacking.join(', ')} must be permitted and inheritable as well`
-}
 
 const specRules: readonly Rule<OciSpec>[] = [
   ['process', ({ process }) => when(process === undefined, 'is needed to create a container')],

@@ -52,6 +52,18 @@ const cases: readonly Case[] = [
     prints: 'CapPrm:\t0000000000000020\nCapBnd:\t0000000000000021\nCapAmb:\t0000000000000020\n',
   },
   {
+    name: 'what is not inheritable cannot be ambient, and is no failure',
+    script: "grep -E 'Cap(Prm|Inh|Amb)' /proc/self/status",
+    change: ({ process }) => {
+      process!.capabilities = {
+        ...allCapabilities('CAP_KILL', 'CAP_CHOWN'),
+        inheritable: ['CAP_CHOWN'],
+        ambient: ['CAP_KILL', 'CAP_CHOWN'],
+      }
+    },
+    prints: 'CapInh:\t0000000000000001\nCapPrm:\t0000000000000021\nCapAmb:\t0000000000000001\n',
+  },
+  {
     name: 'a capability that nobody knows is no failure',
     script: 'echo runs',
     change: ({ process }) => {

@@ -71,7 +71,6 @@ const bad: readonly (readonly [path: string, value: unknown, words: RegExp])[] =
     ],
     /^process\.rlimits: name one type twice/,
   ],
-  ['process.capabilities.ambient', ['CAP_KILL'], /^process\.capabilities\.ambient: CAP_KILL must be permitted/],
   ['process.oomScoreAdj', 1001, /^process\.oomScoreAdj/],
   ['process.scheduler', { policy: 'SCHED_SOON' }, /^process\.scheduler\.policy: "SCHED_SOON"/],
   ['process.scheduler', { policy: 'SCHED_RR', nice: 3 }, /^process\.scheduler\.nice: is for SCHED_OTHER/],
