@@ -1,7 +1,7 @@
 /** Files reached with the rights of somebody else: setfsuid(2), setfsgid(2), setgroups(2), faccessat2(2), credentials(7). */
 import { closeSync } from 'node:fs'
 import { makeCalls } from './call-sequence.ffi.ts'
-import { supplementaryGroupsCall } from './identity.ffi.ts'
+import { supplementaryGroups, supplementaryGroupsCall } from './identity.ffi.ts'
 import { declarePlain, declareRaw, SyscallError } from './libc.ffi.ts'
 import { openPath } from './paths.ffi.ts'
 
@@ -39,7 +39,7 @@ function setFileIds(uid: number, gid: number): void {
  * Precondition: the process is root with all of its capabilities.
  */
 export function withRightsOf<T>({ uid, gid, groups }: Credentials, work: () => T): T {
-  const own = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, groups: process.getgroups?.() ?? [] }
+  const own = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, groups: supplementaryGroups() }
   try {
     setThreadGroups(groups)
     setFileIds(uid, gid)

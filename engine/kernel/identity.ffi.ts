@@ -13,6 +13,7 @@ const cPrlimit = declare(
   'int prlimit(int pid, int resource, void *limit, void *old)',
   (pid, resource) => `${resource} of ${pid}`,
 )
+const cGetgroups = declare('getgroups', 'int getgroups(int size, void *list)')
 const cUmask = declarePlain('unsigned int umask(unsigned int mask)')
 
 const PR_SET_KEEPCAPS = 8
@@ -35,6 +36,13 @@ export function capabilityMask(names: readonly string[]): { mask: bigint; unknow
     else mask |= 1n << BigInt(number)
   }
   return { mask, unknown }
+}
+
+/** The caller's, as they are: Node's own function adds the effective one. getgroups(2). */
+export function supplementaryGroups(): number[] {
+  const list = Buffer.alloc(Number(cGetgroups(0, null)) * 4)
+  cGetgroups(list.length / 4, list)
+  return Array.from({ length: list.length / 4 }, (_, index) => list.readUInt32LE(index * 4))
 }
 
 let last: number | undefined

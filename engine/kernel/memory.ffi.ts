@@ -64,7 +64,7 @@ export function collectRarely(): void {
   setFlagsFromString('--heap-growing-percent=400')
 }
 
-type Collect = (options: { type: 'major'; flavor: 'last-resort' } | { type: 'minor' }) => void
+type Collect = (options: { type: 'major'; flavor: 'last-resort' | 'regular' } | { type: 'minor' }) => void
 
 function collector(): Collect {
   setFlagsFromString('--expose-gc')
@@ -85,6 +85,12 @@ function shrinkHeap(): void {
   collect ??= collector()
   collect({ type: 'major', flavor: 'last-resort' })
   leanHeap = getHeapStatistics().total_physical_size
+}
+
+/** A collection that is under way goes on in every child, and each copies all that there is to mark it: this ends it. */
+export function collectAll(): void {
+  collect ??= collector()
+  collect({ type: 'major', flavor: 'regular' })
 }
 
 /** What has lived through two of these is not copied again by a process that begins with this heap. */

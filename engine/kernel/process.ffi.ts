@@ -182,6 +182,7 @@ export type ChildExit = {
 }
 
 const WNOHANG = 1
+const WNOWAIT = 0x01000000
 const WEXITED = 4
 const CLD_EXITED = 1
 const P_ALL = 0
@@ -206,6 +207,9 @@ export function reap(options: { pid?: number; block?: boolean } = {}): ChildExit
   const status = siginfo.readInt32LE(24)
   return code === CLD_EXITED ? { pid, exitCode: status } : { pid, exitCode: 128 + status, signal: status }
 }
+
+/** Whether there is one, living or waiting to be reaped. */
+export const hasChildren = (): boolean => cWaitid(P_ALL, 0, siginfo, WEXITED | WNOHANG | WNOWAIT) === 0
 
 export const sendSignal = (pid: number, signal: number): void => {
   cKill(pid, signal)

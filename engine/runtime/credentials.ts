@@ -19,6 +19,7 @@ import {
   resourceLimit,
   resourceLimitCall,
   resourceLimits,
+  supplementaryGroups,
   supplementaryGroupsCall,
   userCall,
 } from '../kernel/identity.ffi.ts'
@@ -114,7 +115,7 @@ export function becomeUserCalls({ capabilities, user }: OciProcess, available: b
 export function asRealUser({ uid, gid, additionalGids = [] }: OciProcess['user']): Disposable {
   using back = new DisposableStack()
   if (uid === 0) return back.move()
-  const groups = process.getgroups?.() ?? []
+  const groups = supplementaryGroups()
   back.defer(() => makeCalls([realUserCall(0), realGroupCall(0), supplementaryGroupsCall(groups)]))
   makeCalls([supplementaryGroupsCall(additionalGids), realGroupCall(gid), realUserCall(uid)])
   return back.move()

@@ -37,24 +37,24 @@ const spec: OciSpec = {
   linux: { namespaces: [{ type: 'mount' }] },
 }
 
+const requestOf = (its: OciSpec, cgroups: CgroupHost): CreateRequest => ({
+  id: 'rehearsal',
+  spec: its,
+  bundle: stage,
+  rootMounts: [{ target: '/', lower: [`${stage}/lower`], upper: `${stage}/upper`, work: `${stage}/work` }],
+  cgroup: cgroups.group('/drydock'),
+  supervised: true,
+  warn: () => undefined,
+})
+
 function walk(cgroups: CgroupHost): void {
   // Nothing of this may reach the machine.
   mount({ target: '/', flags: ms.MS_REC | ms.MS_PRIVATE })
-  const request: CreateRequest = {
-    id: 'rehearsal',
-    spec,
-    bundle: stage,
-    rootMounts: [{ target: '/', lower: [`${stage}/lower`], upper: `${stage}/upper`, work: `${stage}/work` }],
-    cgroup: cgroups.group('/drydock'),
-    supervised: true,
-    warn: () => undefined,
-  }
   mount({ source: 'tmpfs', target: stage, type: 'tmpfs', data: 'size=1m' })
   for (const name of ['lower', 'upper', 'work', 'root']) mkdirSync(`${stage}/${name}`)
   writeFileSync(`${stage}/file`, '')
-  const usual = { ...defaults(), process: { ...spec.process!, user: { uid: 0, gid: 0, additionalGids: [1] } } }
-  for (let round = 0; round < rehearsalRounds; round += 1) validate(usual)
-  writeRows({ ...request, spec: usual })
+  for (let round = 0; round < rehearsalRounds; round += 1) writeRow(cgroups)
+  const request = requestOf(spec, cgroups)
   enterRoot(request, makeRoot(request, new Set(['mount'])))
   mkdirSync('/proc')
   mount({ source: 'proc', target: '/proc', type: 'proc' })
@@ -62,14 +62,27 @@ function walk(cgroups: CgroupHost): void {
   maskPaths(['/proc/keys', '/proc/scsi'])
 }
 
-/** Written down, and not made. */
-function writeRows(request: CreateRequest): void {
-  const complete = { ...request, streams: { stdin: 0, stdout: 0, stderr: 0 }, keyring: 'rehearsal' }
+/** A container, looked through, and its first process written down, but not made. */
+function writeRow(cgroups: CgroupHost): void {
+  const usual = { ...defaults(), process: { ...spec.process!, user: { uid: 0, gid: 0, additionalGids: [1] } } }
+  validate(usual)
+  const request = { ...requestOf(usual, cgroups), streams: { stdin: 0, stdout: 0, stderr: 0 }, keyring: 'rehearsal' }
   const ends = { told: 3, word: { readEnd: 4, writeEnd: 5 } }
-  for (let round = 0; round < rehearsalRounds; round += 1)
-    new CallSequence(initCalls(complete, { joined: [], score: [], procPlace: 6, ends })).replaceLast(
-      executeCalls(['/bin/sh'], ['sh'], ['PATH=/bin'])[0]!,
-    )
+  new CallSequence(initCalls(request, { joined: [], score: [], procPlace: 6, ends })).replaceLast(
+    executeCalls(['/bin/sh'], ['sh'], ['PATH=/bin'])[0]!,
+  )
+}
+
+/**
+ * For a child of one who has rehearsed, while nobody waits for it: once, so that the memory that this takes is its own
+ * before it has a container. Touches nothing but memory.
+ */
+export function warmUp(cgroups: CgroupHost): void {
+  try {
+    writeRow(cgroups)
+  } catch {
+    // As for `rehearse`.
+  }
 }
 
 /** What is the same for all who are forked later is asked once, here; and the words of parent and child are exchanged. */

@@ -92,6 +92,14 @@ export class Connection implements Watcher {
     if (this.#queued === 0) this.close()
   }
 
+  /** Its descriptor goes on as somebody else's; undefined where not everything has been sent. */
+  surrender(): number | undefined {
+    if (this.#closed || this.#queued > 0) return undefined
+    this.#closed = true
+    this.#loop.forget(this.fd)
+    return this.fd
+  }
+
   close(): void {
     if (this.#closed) return
     this.#closed = true

@@ -24,6 +24,10 @@ export class ExitFile {
     this.#directory = directory
   }
 
+  get written(): boolean {
+    return this.#unwritten === undefined
+  }
+
   write(exit: ProcessExit): void {
     this.#unwritten = exit
     this.#isWritten()

@@ -4,6 +4,13 @@ import { isNoSpace, noSpace } from '../base/no-space.ts'
 
 export type Failure = { kind: ErrorKind; message: string }
 
+/** What the daemon says of a shim that cannot be. */
+export const notStarted = (reason: unknown): EngineError =>
+  new EngineError(
+    reason instanceof EngineError ? reason.kind : 'internal',
+    `cannot start a supervisor: ${messageOf(reason)}`,
+  )
+
 export function failureOf(error: unknown): Failure {
   const message = messageOf(error)
   if (isNoSpace(error))

@@ -1,11 +1,9 @@
 /** From a forked copy of the spawner to a supervisor with nothing of the spawner's left. */
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CgroupHost } from '../cgroup/cgroup.ts'
 import { closeFrom, placeAt, setCloseOnExec } from '../kernel/descriptors.ffi.ts'
 import { setFileCreationMask } from '../kernel/identity.ffi.ts'
-import type { Mapping } from '../kernel/memory.ffi.ts'
-import { becomeSubreaper, exit, setProcessName, startSession } from '../kernel/process.ffi.ts'
+import { becomeSubreaper, setProcessName, startSession } from '../kernel/process.ffi.ts'
 import { blockSignals, defaultSignal, ignoreSignal, signalDescriptor } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { listen } from '../kernel/unix-socket.ffi.ts'
@@ -13,7 +11,6 @@ import { filterOf } from '../runtime/compiled-filter.ts'
 import { parseConfig } from '../spec/config-json.ts'
 import type { OciSpec } from '../spec/oci.ts'
 import type { ShimConfig } from './shim.ts'
-import { Supervisor } from './supervisor.ts'
 
 export const socketName = 'shim.sock'
 
@@ -38,30 +35,6 @@ export function readShimFiles(directory: string): ShimFiles {
   const spec = parseConfig(readFileSync(join(directory, 'config.json'), 'utf8'))
   filterOf(spec)
   return { directory, config, spec }
-}
-
-export type ShimStart = ShimFiles & {
-  cgroups: CgroupHost
-  /** Where the spawner, and so its child, has nothing but what the files have. */
-  filePages: readonly Mapping[]
-}
-
-/** Runs in the child, to its end. */
-export const runShim = (start: ShimStart & { listener: number }): never =>
-  supervise(start, settle(start.listener, 'drydock-shim'))
-
-/** A failure of the shim itself is left in the container's directory. */
-export function supervise(start: ShimStart, { first, ...settled }: Settled): never {
-  try {
-    new Supervisor({ ...start, ...settled, listener: first }).run()
-    exit(0)
-  } catch (error) {
-    try {
-      writeFileSync(join(start.directory, 'shim-failure.txt'), `${error instanceof Error ? error.stack : error}\n`)
-    } finally {
-      exit(70)
-    }
-  }
 }
 
 export type Settled = { first: number; nullDevice: number; signals: number }

@@ -11,6 +11,8 @@ export type WindowSize = { height: number; width: number }
 
 /** What can be asked; each answer carries the request's number. */
 export type ShimRequest =
+  /** First, of a shim without a container: the one whose files are there. Its answer is waited for before anything else is asked. */
+  | { op: 'adopt'; directory: string }
   | { op: 'create' }
   | { op: 'start' }
   /** With streams, the connection becomes them after the answer, as for `attach`. */
@@ -28,7 +30,13 @@ export type ShimRequest =
 
 export type RequestFrame = ShimRequest & { number: number }
 
-export type ShimAnswer = { pid?: number; spans?: RuntimeSpan[]; log?: LogPosition }
+export type ShimAnswer = {
+  pid?: number
+  spans?: RuntimeSpan[]
+  log?: LogPosition
+  /** It has let its container go, and waits on this connection for another. */
+  again?: true
+}
 
 export type AnswerFrame =
   | { number: number; ok: ShimAnswer }

@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream'
 import { EngineError } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
 import type { OciResources } from '../spec/oci.ts'
+import { type ChannelListener, ControlChannel } from './control-channel.ts'
+import { notStarted } from './failure.ts'
 import { socketName } from './fork-shim.ts'
 import {
   type AnswerFrame,
@@ -17,7 +19,6 @@ import {
 } from './protocol.ts'
 import type { AttachStreams, ExecRequest, LogPosition, ProcessExit, RuntimeSpan, Shim } from './shim.ts'
 
-type Waiting = { resolve: (answer: ShimAnswer) => void; reject: (error: Error) => void }
 type Hello = Extract<EventFrame, { event: 'hello' }>
 
 /**
@@ -97,20 +98,29 @@ const errorOf = ({ kind, message }: { kind: EngineError['kind']; message: string
 /** A shim that went without a word: the container's end is a guess. */
 const lostExit = (): ProcessExit => ({ exitCode: 137, exitedAt: timestamp(), oomKilled: false, shimLost: true })
 
+/** Who has shims for containers. */
+export type ShimOwner = {
+  started(directory: string): void
+  /** A shim's container has gone. False where nobody needs it. */
+  free(channel: ControlChannel, directory: string): boolean
+}
+
+const nobodys: ShimOwner = { started: () => undefined, free: () => false }
+
 export class ShimClient implements Shim {
   readonly #directory: string
-  readonly #socket: Socket
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #channel: ControlChannel
+  readonly #owner: ShimOwner
   readonly #execs = new Map<string, PromiseWithResolvers<ProcessExit>>()
   readonly #exit = Promise.withResolvers<ProcessExit>()
-  #number = 0
   #ended = false
   #pid: number
   #containerPid: number
 
-  private constructor(directory: string, socket: Socket, hello: Hello) {
+  private constructor(directory: string, channel: ControlChannel, hello: Hello, owner: ShimOwner) {
     this.#directory = directory
-    this.#socket = socket
+    this.#channel = channel
+    this.#owner = owner
     this.#pid = hello.pid
     this.#containerPid = hello.containerPid
     if (hello.exit !== undefined) this.#containerEnded(hello.exit)
@@ -118,21 +128,29 @@ export class ShimClient implements Shim {
       const promise = this.#execExit(execId)
       if (exit !== undefined) promise.resolve(exit)
     }
+    channel.listen({ heard: (frame) => this.#heard(frame), lost: () => this.#lost() })
   }
 
   /** Connects and hears the shim's greeting. Rejects where nothing listens. */
-  static async connect(directory: string): Promise<ShimClient> {
-    const socket = await openSocket(directory)
-    const frames = new FrameReader()
-    const hello = await firstFrame(
-      socket,
-      frames,
-      (frame): frame is Hello => 'event' in frame && frame.event === 'hello',
-    )
-    socket.on('error', () => socket.destroy())
-    const client = new ShimClient(directory, socket, hello)
-    client.#listen(frames)
-    return client
+  static async connect(directory: string, owner = nobodys): Promise<ShimClient> {
+    const channel = new ControlChannel(await openSocket(directory))
+    return new ShimClient(directory, channel, await channel.greeted, owner)
+  }
+
+  /**
+   * Gives a shim without a container the one of the directory. Undefined where the shim has gone; rejects with its reason
+   * where it cannot have the container.
+   */
+  static async adopt(directory: string, channel: ControlChannel, owner: ShimOwner): Promise<ShimClient | undefined> {
+    try {
+      const { pid } = await channel.greeted
+      await channel.ask({ op: 'adopt', directory })
+      return new ShimClient(directory, channel, { event: 'hello', pid, containerPid: 0, execs: [] }, owner)
+    } catch (error) {
+      if (channel.closed) return undefined
+      channel.close()
+      throw notStarted(error)
+    }
   }
 
   get pid(): number {
@@ -161,6 +179,7 @@ export class ShimClient implements Shim {
 
   async start(): Promise<{ spans: RuntimeSpan[] }> {
     const { spans = [] } = await this.#ask({ op: 'start' })
+    this.#owner.started(this.#directory)
     return { spans }
   }
 
@@ -214,8 +233,9 @@ export class ShimClient implements Shim {
 
   async release(): Promise<void> {
     if (this.#ended) return
-    await this.#ask({ op: 'release' }).catch(() => undefined)
-    this.#socket.destroy()
+    const { again } = await this.#ask({ op: 'release' }).catch(() => ({ again: undefined }))
+    this.#ended = true
+    if (again !== true || !this.#owner.free(this.#channel, this.#directory)) this.#channel.close()
   }
 
   async attach(streams: AttachStreams, execId?: string): Promise<Duplex> {
@@ -243,42 +263,15 @@ export class ShimClient implements Shim {
     return { answer: answer.ok, stream: socket }
   }
 
-  #listen(frames: FrameReader): void {
-    const take = (): void => {
-      for (let frame = frames.next<ShimFrame>(); frame !== undefined; frame = frames.next<ShimFrame>())
-        this.#take(frame)
-    }
-    this.#socket.on('data', (chunk: Buffer) => {
-      frames.add(chunk)
-      take()
-    })
-    this.#socket.once('end', () => this.#socket.end())
-    this.#socket.once('close', () => this.#lost())
-    take()
-  }
-
-  #take(frame: ShimFrame): void {
-    if (!('event' in frame)) this.#answer(frame)
-    else if (frame.event === 'exit') this.#containerEnded(frame.exit)
-    else if (frame.event === 'exec-exit') this.#execExit(frame.execId).resolve(frame.exit)
-  }
-
-  #answer(frame: AnswerFrame): void {
-    const waiting = this.#waiting.get(frame.number)
-    this.#waiting.delete(frame.number)
-    if ('error' in frame) waiting?.reject(errorOf(frame.error))
-    else waiting?.resolve(frame.ok)
+  #heard(frame: Parameters<ChannelListener['heard']>[0]): void {
+    if (frame.event === 'exit') this.#containerEnded(frame.exit)
+    else this.#execExit(frame.execId).resolve(frame.exit)
   }
 
   #ask(request: ShimRequest): Promise<ShimAnswer> {
     if (this.#ended)
       return Promise.reject(new EngineError('not-found', 'the container has ended: its supervisor is gone'))
-    this.#number += 1
-    const number = this.#number
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(number, { resolve, reject })
-      this.#socket.write(encodeFrame({ number, ...request }))
-    })
+    return this.#channel.ask(request)
   }
 
   #execExit(execId: string): PromiseWithResolvers<ProcessExit> {
@@ -297,9 +290,6 @@ export class ShimClient implements Shim {
 
   #lost(): void {
     this.#ended = true
-    for (const { reject } of this.#waiting.values())
-      reject(new EngineError('internal', 'the supervisor of the container ended unexpectedly'))
-    this.#waiting.clear()
     this.#containerEnded(lostExit())
   }
 }

@@ -1,13 +1,19 @@
 /** The daemon's side of the spawner: starts it, has it fork shims, starts it again when it is lost. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { EngineError, messageOf } from '../base/errors.ts'
+import { close } from '../kernel/descriptors.ffi.ts'
+import { borrowDescriptor, pidfdOpen } from '../kernel/process.ffi.ts'
+import { ControlChannel, nobody } from './control-channel.ts'
+import { notStarted } from './failure.ts'
+import { socketName } from './fork-shim.ts'
 import { FrameReader } from './protocol.ts'
 import { sealProgram } from './sealed-node.ts'
 import type { ProcessExit, Shim, Supervisors } from './shim.ts'
-import { ShimClient } from './shim-client.ts'
+import { ShimClient, type ShimOwner } from './shim-client.ts'
 import { encodeSpawn, type SpawnAnswer } from './spawner-protocol.ts'
 
 /**
@@ -26,7 +32,22 @@ const nodeFlags = [
 const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', UV_USE_IO_URING: '0' }
 
 type Waiting = { resolve: (pid: number) => void; reject: (error: Error) => void }
-type Spawner = { process: ChildProcess; socket: Duplex; proven: boolean; waiting: Map<number, Waiting> }
+type Spawner = {
+  process: ChildProcess
+  /** Of the process, which is not reaped before its end is told: the number is its own for as long. */
+  pidfd: number
+  socket: Duplex
+  proven: boolean
+  waiting: Map<number, Waiting>
+}
+
+/** A shim without a container. Warm: it had one a moment ago, and is not given up for a fresh one. */
+type Spare = { channel: ControlChannel; warm: boolean }
+
+/** Milliseconds after a start, within which the shim of a container that is short comes back. Else another is forked. */
+const lull = 25
+/** Milliseconds after which no more containers seem to follow: the next may stay, in a shim that is small. */
+const restful = 4000
 
 export type SupervisorsOptions = {
   /** The spawner's program: engine/shim/spawner.ts, or its bundle. */
@@ -42,12 +63,14 @@ export async function startSupervisors(options: SupervisorsOptions): Promise<Sup
   return supervisors
 }
 
-class ForkedSupervisors implements Supervisors {
+class ForkedSupervisors implements Supervisors, ShimOwner {
   readonly #options: SupervisorsOptions
   #spawner: Promise<Spawner> | undefined
   #mode: 'fork' | 'process' = 'fork'
   #number = 0
   #closed = false
+  #spare: Spare | undefined
+  #timer: NodeJS.Timeout | undefined
 
   constructor(options: SupervisorsOptions) {
     this.#options = options
@@ -63,9 +86,65 @@ class ForkedSupervisors implements Supervisors {
   }
 
   async launch(directory: string): Promise<Shim> {
+    const spare = this.#spare?.channel
+    this.#spare = undefined
+    const adopted = spare && (await ShimClient.adopt(directory, spare, this))
+    if (adopted !== undefined) return adopted
+    // One that ended in the middle may have left it.
+    if (spare !== undefined) rmSync(join(directory, socketName), { force: true })
     if (this.#mode === 'fork') await this.#fork(directory)
     else await this.#startProcess(directory)
-    return ShimClient.connect(directory)
+    return ShimClient.connect(directory, this)
+  }
+
+  /** Its shim is the next container's: it has all that it needs in memory, and a fresh one gives way to it. */
+  free(channel: ControlChannel, directory: string): boolean {
+    if (this.#closed || this.#living()?.warm === true) return false
+    const spare: Spare = { channel, warm: true }
+    this.#setSpare(spare)
+    this.#after(restful, () => {
+      spare.warm = false
+      void this.#prepare(directory)
+    })
+    return true
+  }
+
+  #setSpare(spare: Spare): void {
+    this.#spare?.channel.close()
+    this.#spare = spare
+    spare.channel.listen(nobody)
+  }
+
+  #living(): Spare | undefined {
+    return this.#spare?.channel.closed === false ? this.#spare : undefined
+  }
+
+  /** Several that start one after the other have a fork each; who comes after them finds a spare. */
+  started(directory: string): void {
+    this.#after(lull, () => this.#living() === undefined && void this.#prepare(directory))
+  }
+
+  /** In place of what was to be done before. */
+  #after(delay: number, run: () => void): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(run, delay)
+    this.#timer.unref()
+  }
+
+  async #prepare(directory: string): Promise<void> {
+    if (this.#closed || this.#mode !== 'fork') return
+    const spawner = await this.#spawner?.catch(() => undefined)
+    spawner?.socket.write(encodeSpawn({ prepare: directory }))
+  }
+
+  /** A copy of its socket, by pidfd_getfd(2), which not everybody may call: then there are only forks. */
+  #takeSpare(spawner: Spawner, number: number): void {
+    const wanted = !this.#closed && this.#living()?.warm !== true
+    const fd = wanted ? tryBorrow(spawner.pidfd, number) : undefined
+    spawner.socket.write(encodeSpawn({ handed: number, possible: !wanted || fd !== undefined }))
+    if (fd === undefined) return
+    const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })
+    this.#setSpare({ channel: new ControlChannel(socket), warm: false })
   }
 
   async find(directory: string): Promise<Shim | undefined> {
@@ -86,6 +165,8 @@ class ForkedSupervisors implements Supervisors {
 
   async close(): Promise<void> {
     this.#closed = true
+    clearTimeout(this.#timer)
+    this.#spare?.channel.close()
     const spawner = await this.#spawner?.catch(() => undefined)
     if (spawner === undefined) return
     await new Promise<void>((resolve) => {
@@ -143,13 +224,17 @@ class ForkedSupervisors implements Supervisors {
       cwd: dirname(program),
     })
     const socket = child.stdio[3] as Duplex
-    const spawner: Spawner = { process: child, socket, proven: false, waiting: new Map() }
+    // Where it could not be started there is no number, and the child says so.
+    const pidfd = child.pid === undefined ? -1 : pidfdOpen(child.pid)
+    const spawner: Spawner = { process: child, pidfd, socket, proven: false, waiting: new Map() }
     const frames = new FrameReader()
     return new Promise((resolve, reject) => {
       const lost = (why: Error): void => {
         if (this.#spawner !== undefined) this.#spawner = undefined
         for (const { reject: refuse } of spawner.waiting.values()) refuse(why)
         spawner.waiting.clear()
+        if (spawner.pidfd >= 0) close(spawner.pidfd)
+        spawner.pidfd = -1
         reject(why)
       }
       child.once('error', lost)
@@ -161,6 +246,7 @@ class ForkedSupervisors implements Supervisors {
         frames.add(bytes)
         for (let frame = frames.next<SpawnAnswer>(); frame !== undefined; frame = frames.next<SpawnAnswer>()) {
           if ('proven' in frame) resolve(Object.assign(spawner, { proven: frame.proven }))
+          else if ('spare' in frame) this.#takeSpare(spawner, frame.spare)
           else settle(spawner, frame)
         }
       })
@@ -168,9 +254,17 @@ class ForkedSupervisors implements Supervisors {
   }
 }
 
-function settle(spawner: Spawner, answer: Exclude<SpawnAnswer, { proven: boolean }>): void {
+function tryBorrow(pidfd: number, number: number): number | undefined {
+  try {
+    return borrowDescriptor(pidfd, number)
+  } catch {
+    return undefined
+  }
+}
+
+function settle(spawner: Spawner, answer: Exclude<SpawnAnswer, { proven: boolean } | { spare: number }>): void {
   const waiting = spawner.waiting.get(answer.number)
   spawner.waiting.delete(answer.number)
   if ('pid' in answer) waiting?.resolve(answer.pid)
-  else waiting?.reject(new EngineError(answer.error.kind, `cannot start a supervisor: ${answer.error.message}`))
+  else waiting?.reject(notStarted(new EngineError(answer.error.kind, answer.error.message)))
 }

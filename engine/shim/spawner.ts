@@ -6,18 +6,19 @@
 import { readFileSync } from 'node:fs'
 import { detectCgroups } from '../cgroup/detect.ts'
 import { close, pollEvents, read, write } from '../kernel/descriptors.ffi.ts'
-import { returnFreePages } from '../kernel/memory.ffi.ts'
+import { collectAll, returnFreePages } from '../kernel/memory.ffi.ts'
 import { clone, exit, prepareFork, reap, setProcessName } from '../kernel/process.ffi.ts'
 import { ignoreSignal } from '../kernel/signals.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { rehearse } from '../runtime/rehearsal.ts'
 import { EventLoop } from './event-loop.ts'
 import { failureOf } from './failure.ts'
-import { listenIn, readShimFiles, runShim } from './fork-shim.ts'
+import { listenIn, readShimFiles } from './fork-shim.ts'
 import { FrameReader } from './protocol.ts'
 import { rehearseTalk } from './rehearsal.ts'
-import { forkSpare, SpareKeeper } from './spare.ts'
-import { encodeSpawn, type SpawnAnswer, type SpawnRequest } from './spawner-protocol.ts'
+import { runShim } from './shim-life.ts'
+import { SpareMaker } from './spare.ts'
+import { encodeSpawn, type SpawnAnswer, type SpawnerOrder, type SpawnRequest } from './spawner-protocol.ts'
 
 const daemon = 3
 const proofForks = 3
@@ -51,7 +52,6 @@ function serve(): never {
   const loop = new EventLoop()
   const frames = new FrameReader()
   const chunk = Buffer.allocUnsafeSlow(65536)
-  const spares = new SpareKeeper(loop, () => forkSpare({ cgroups, filePages }))
   const answer = (words: SpawnAnswer): void => void write(daemon, encodeSpawn(words))
   const fork = ({ number, directory }: SpawnRequest): void => {
     try {
@@ -59,7 +59,7 @@ function serve(): never {
       using own = new DisposableStack()
       const listener = own.adopt(listenIn(directory), close)
       const { pid } = clone({ flags: 0n })
-      if (pid === 0) runShim({ ...files, listener, cgroups, filePages })
+      if (pid === 0) runShim(files, listener, inherited)
       answer({ number, pid })
     } catch (error) {
       answer({ number, error: failureOf(error) })
@@ -71,23 +71,48 @@ function serve(): never {
       const count = read(daemon, chunk)
       if (count <= 0) exit(0)
       frames.add(chunk.subarray(0, count))
-      for (let frame = frames.next<SpawnRequest>(); frame !== undefined; frame = frames.next<SpawnRequest>())
-        spares.give(frame, answer, fork)
+      for (let order = frames.next<SpawnerOrder>(); order !== undefined; order = frames.next<SpawnerOrder>())
+        take(order)
     },
   })
   const proven = proveFork()
   // Then the kernel buries children by itself; waitid(2). Node has threads that hold no signal back: one of them may take
   // it, and no descriptor would tell of it.
   ignoreSignal(signalNumbers.SIGCHLD)
-  const filePages = returnFreePages()
-  write(daemon, encodeSpawn({ number: 0, proven }))
-  spares.prepare()
+  collectAll()
+  const inherited = { cgroups, filePages: returnFreePages() }
+  const spares = new SpareMaker(inherited, (spare) => answer({ spare }))
+  let changed = true
+  const take = (order: SpawnerOrder): void => {
+    if ('handed' in order) spares.handed(order.possible)
+    else if ('directory' in order) {
+      changed = true
+      fork(order)
+    } else {
+      rememberFilter(order.prepare)
+      spares.make()
+    }
+  }
+  answer({ number: 0, proven })
+  spares.make()
+  // One that shares what the spawner has then takes the place of one that kept what it had.
   loop.atRest(restful, () => {
+    if (!changed) return
+    changed = false
     returnFreePages()
-    spares.renew()
+    spares.make()
   })
   loop.run()
   exit(0)
+}
+
+/** What the filter of a container is compiled to, the next ones have. */
+function rememberFilter(directory: string): void {
+  try {
+    readShimFiles(directory)
+  } catch {
+    // It may have gone by now.
+  }
 }
 
 function main(): never {
@@ -98,7 +123,7 @@ function main(): never {
   if (mode !== 'shim' || directory === undefined) return serve()
   const files = readShimFiles(directory)
   const listener = listenIn(directory)
-  return runShim({ ...files, listener, cgroups: detectCgroups(), filePages: [] })
+  return runShim(files, listener, { cgroups: detectCgroups(), filePages: [] })
 }
 
 main()

@@ -8,9 +8,8 @@ import { EngineError } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
 import type { Cgroup, CgroupHost } from '../cgroup/cgroup.ts'
 import { close, pollEvents, read } from '../kernel/descriptors.ffi.ts'
-import { isErrno } from '../kernel/libc.ffi.ts'
 import { dropPages, type Mapping } from '../kernel/memory.ffi.ts'
-import { type ChildExit, currentPid, pidfdSendSignal, reap } from '../kernel/process.ffi.ts'
+import { type ChildExit, currentPid, hasChildren, reap } from '../kernel/process.ffi.ts'
 import { signalNumbers } from '../kernel/signals.table.ts'
 import { accept } from '../kernel/unix-socket.ffi.ts'
 import { NameServer } from '../resolver/name-server.ts'
@@ -27,9 +26,10 @@ import { failureOf } from './failure.ts'
 import { LogWriter } from './log-writer.ts'
 import { ProcessIo } from './process-io.ts'
 import type { AnswerFrame, EventFrame, RequestFrame, ShimAnswer, ShimRequest } from './protocol.ts'
-import type { AttachStreams, ExecRequest, ProcessExit, ShimConfig } from './shim.ts'
+import type { AttachStreams, ExecRequest, ShimConfig } from './shim.ts'
 import { spansOf } from './spans.ts'
 import { sessionKeyring, startExec } from './start-exec.ts'
+import { endGroup, killPatience, type Supervised, signalProcess } from './supervised.ts'
 
 export type SupervisorOptions = {
   /** The container's directory, where exit.json will be. */
@@ -39,28 +39,20 @@ export type SupervisorOptions = {
   spec: OciSpec
   /** Listening, non-blocking. */
   listener: number
+  /** A daemon's connection that was there before the container, greeted and non-blocking. */
+  control?: number
   /** A signalfd(2) for SIGCHLD. */
   signals: number
   nullDevice: number
   cgroups: CgroupHost
+  /** Whether it may have another container after this one. */
+  reusable: boolean
   /** As in ShimStart. */
   filePages: readonly Mapping[]
 }
 
-type Supervised<Process = Pick<SupervisedProcess, 'pid' | 'pidfd'>> = {
-  io: ProcessIo
-  process?: Process
-  exit?: ProcessExit
-  /** Its end is known, what it wrote may still be on its way: its pid and descriptor are nobody's, or another's. */
-  reaped?: true
-  started: boolean
-  timedOut?: boolean
-}
-
 /** After an exec's process ended, whoever still holds its output has this long; wire fact 34. */
 const execPatience = 2000
-/** How long what is left of a container may take to die; milliseconds. */
-const killPatience = 10_000
 /** Milliseconds without anything to do, after which a shim is as small as it can be. */
 const restful = 2000
 /** The daemon's first connection comes within this many milliseconds, or never. */
@@ -79,6 +71,7 @@ export class Supervisor implements ConnectionOwner {
   readonly #attached = new Map<Connection, ProcessIo>()
   readonly #exitFile: ExitFile
   #names: NameServer | undefined
+  #released: Connection | undefined
 
   constructor(options: SupervisorOptions) {
     this.#options = options
@@ -92,9 +85,13 @@ export class Supervisor implements ConnectionOwner {
     this.#init = { io: new ProcessIo({ loop: this.#loop, terminal, openStdin, stdinOnce, ...log }), started: false }
   }
 
-  /** Until the container has ended and nobody wants to know more. */
-  run(): void {
-    const { listener, signals } = this.#options
+  /**
+   * Until the container has ended and nobody wants to know more. The connection of a daemon that has been told to have
+   * another container for this process.
+   */
+  run(): number | undefined {
+    const { listener, signals, control } = this.#options
+    if (control !== undefined) this.#controls.add(new Connection(control, this.#loop, this))
     this.#loop.watch(listener, { wants: () => pollEvents.POLLIN, ready: () => this.#accept() })
     this.#loop.watch(signals, { wants: () => pollEvents.POLLIN, ready: () => this.#reapAll() })
     // A daemon that was killed right after it asked for this shim never comes.
@@ -103,6 +100,8 @@ export class Supervisor implements ConnectionOwner {
     })
     this.#loop.atRest(restful, () => dropPages(this.#options.filePages))
     this.#loop.run()
+    close(listener)
+    return this.#released?.surrender()
   }
 
   request(connection: Connection, frame: RequestFrame): void {
@@ -111,7 +110,10 @@ export class Supervisor implements ConnectionOwner {
         this.#attach(connection, { number: frame.number, ok: this.#logEnd(frame.afterLog) }, frame)
         return
       }
-      const answer = { number: frame.number, ok: this.#perform(frame) }
+      const answer = {
+        number: frame.number,
+        ok: frame.op === 'release' ? this.#release(connection) : this.#perform(frame),
+      }
       if (frame.op === 'exec' && frame.streams !== undefined)
         this.#attach(connection, answer, { streams: frame.streams, execId: frame.request.execId })
       else connection.sendFrame(answer)
@@ -158,7 +160,7 @@ export class Supervisor implements ConnectionOwner {
     return this.#init.exit === undefined ? hello : { ...hello, exit: this.#init.exit }
   }
 
-  #perform(frame: Exclude<ShimRequest, { op: 'attach' }>): ShimAnswer {
+  #perform(frame: Exclude<ShimRequest, { op: 'attach' | 'release' }>): ShimAnswer {
     switch (frame.op) {
       case 'create':
         return this.#create()
@@ -167,7 +169,7 @@ export class Supervisor implements ConnectionOwner {
       case 'exec':
         return this.#exec(frame.request)
       case 'kill':
-        this.#kill(this.#find(frame.execId), frame.signal)
+        signalProcess(this.#find(frame.execId), frame.signal)
         return {}
       case 'kill-all':
         this.#cgroup.kill(killPatience, () => this.#reapAll())
@@ -190,9 +192,19 @@ export class Supervisor implements ConnectionOwner {
       case 'serve-names':
         this.#serveNames()
         return {}
-      case 'release':
-        return {}
+      case 'adopt':
+        throw new EngineError('conflict', `this supervisor has container ${this.#config.id}`)
     }
+  }
+
+  /** Nothing of the container may be left where another is to be: no client, no process, no word that is not on the disk. */
+  #release(connection: Connection): ShimAnswer {
+    // One that was never started has left marks on this process: runtime/init-row.ts.
+    const clean = this.#init.started && this.#over() && this.#exitFile.written && !hasChildren()
+    const others = [...this.#controls, ...this.#attached.keys()].some((other) => other !== connection)
+    if (!this.#options.reusable || !clean || others) return {}
+    this.#released = connection
+    return { again: true }
   }
 
   #find(execId: string | undefined): Supervised {
@@ -302,17 +314,7 @@ export class Supervisor implements ConnectionOwner {
   #timeOut(exec: Supervised): void {
     if (exec.exit !== undefined || this.#over()) return
     exec.timedOut = true
-    this.#kill(exec, signalNumbers.SIGKILL)
-  }
-
-  #kill({ process, reaped }: Supervised, signal: number): void {
-    if (process === undefined || reaped) throw new EngineError('not-found', 'process already finished')
-    try {
-      pidfdSendSignal(process.pidfd, signal)
-    } catch (error) {
-      if (isErrno(error, 'ESRCH')) throw new EngineError('not-found', 'process already finished', { cause: error })
-      throw error
-    }
+    signalProcess(exec, signalNumbers.SIGKILL)
   }
 
   #logEnd(wanted: true | undefined): ShimAnswer {
@@ -376,14 +378,7 @@ export class Supervisor implements ConnectionOwner {
   }
 
   #endGroup(): boolean {
-    let oomKilled = false
-    try {
-      oomKilled = this.#cgroup.oomKills() > 0
-    } catch {
-      // The group may be gone, or its memory controller absent: then nobody was killed for memory.
-    }
-    if (this.#cgroup.processes().length > 0) this.#cgroup.kill(killPatience)
-    this.#cgroup.remove()
+    const oomKilled = endGroup(this.#cgroup)
     releaseRoot({ spec: this.#spec, bundle: this.#options.directory })
     this.#runHooks('poststop', { status: 'stopped' })
     return oomKilled
