@@ -114,6 +114,7 @@ export class ShimClient implements Shim {
   readonly #execs = new Map<string, PromiseWithResolvers<ProcessExit>>()
   readonly #exit = Promise.withResolvers<ProcessExit>()
   #ended = false
+  #released: Promise<void> | undefined
   #pid: number
   #containerPid: number
 
@@ -231,10 +232,16 @@ export class ShimClient implements Shim {
     await this.#ask({ op: 'serve-names' })
   }
 
-  async release(): Promise<void> {
+  release(): Promise<void> {
+    this.#released ??= this.#letGo()
+    return this.#released
+  }
+
+  async #letGo(): Promise<void> {
     if (this.#ended) return
-    const { again } = await this.#ask({ op: 'release' }).catch(() => ({ again: undefined }))
+    // Whatever is asked behind it would be asked of the next container.
     this.#ended = true
+    const { again } = await this.#channel.ask({ op: 'release' }).catch(() => ({ again: undefined }))
     if (again !== true || !this.#owner.free(this.#channel, this.#directory)) this.#channel.close()
   }
 

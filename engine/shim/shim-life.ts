@@ -28,10 +28,14 @@ const mostContainers = 100
 export const spareName = 'drydock-spare'
 export const shimName = 'drydock-shim'
 
-/** Runs in the child, to its end. */
+/** Runs in the child, to its end: an error that left it would leave a second spawner. */
 export function runShim(files: ShimFiles, listener: number, inherited: Inherited): never {
-  const settled = settle(listener, shimName)
-  return live(inherited, settled, { ...files, listener: settled.first })
+  try {
+    const settled = settle(listener, shimName)
+    return live(inherited, settled, { ...files, listener: settled.first })
+  } finally {
+    exit(70)
+  }
 }
 
 /** @param assigned the first container; absent: it is awaited on the control connection, which is `settled.first` then */

@@ -94,7 +94,8 @@ function serve(): never {
     }
   }
   answer({ number: 0, proven })
-  spares.make()
+  if (proven) spares.make()
+  else spares.handed(false)
   // One that shares what the spawner has then takes the place of one that kept what it had.
   loop.atRest(restful, () => {
     if (!changed) return
