@@ -47,6 +47,7 @@ type Given = {
 export const initCalls = (request: RowRequest, given: Given): SystemCall[] => [
   ...entryCalls(request, given),
   ...settlementCalls(request, given),
+  ...(request.supervised ? [] : [parentDeathCall(0)]),
   ...farewellCalls(request.spec.process!, request.spec, permittedCapabilities()),
   ...executeCalls([''], [], []),
 ]

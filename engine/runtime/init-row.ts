@@ -32,7 +32,7 @@ import { visit } from './visit.ts'
 type Kinds = ReadonlySet<OciNamespaceType>
 type RowRequest = CreateRequest & { streams: StandardStreams }
 
-/** As `createContainer`, for a shim. */
+/** As `createContainer`, for who stays until the start. */
 export const createSupervised = (request: CreateRequest): SupervisedProcess =>
   inNewGroup(request, () => createInRow(request) ?? forkContainer(request))
 
@@ -44,7 +44,7 @@ function fitsRow(request: CreateRequest, created: Kinds): request is RowRequest 
   const hooks = [...(spec.hooks?.createContainer ?? []), ...(spec.hooks?.startContainer ?? [])]
   return (
     process.geteuid?.() === 0 &&
-    request.supervised &&
+    request.unprivileged !== true &&
     streams !== undefined &&
     request.gate === undefined &&
     request.noPivot !== true &&

@@ -284,23 +284,24 @@ function keyringsOf(bed: RuntimeBed, ...options: string[]): { status: number | n
 type WithBed = (work: (bed: RuntimeBed) => void | Promise<void>) => () => Promise<void>
 
 function ownCases(withBed: WithBed): void {
-  test(
-    'killed at any moment, create leaves what delete --force clears',
-    withBed(async (bed) => {
-      bed.configure(['sleep', '100'])
-      for (let round = 0; round < 12; round += 1) {
-        const child = bed.spawn(['create', '--bundle', bed.bundle, 'a'])
-        const ended = once(child, 'exit')
-        await sleep(60 + round * 25)
-        child.kill('SIGKILL')
-        await ended
-        const { status, stderr } = bed.run(['delete', '--force', 'a'])
-        assert.deepEqual([status, stderr], [0, ''])
-        assert.equal(bed.run(['list', '-q']).stdout, '')
-      }
-      assert.equal(bed.create('a').status, 0, 'its control group is free again')
-    }),
-  )
+  for (const words of [['create'], ['run', '--detach'], ['run']])
+    test(
+      `killed at any moment, ${words.join(' ')} leaves what delete --force clears`,
+      withBed(async (bed) => {
+        bed.configure(['sleep', '100'])
+        for (let round = 0; round < 12; round += 1) {
+          const child = bed.spawn([...words, '--bundle', bed.bundle, 'a'], { output: 'ignore' })
+          const ended = once(child, 'exit')
+          await sleep(20 + round * 20)
+          child.kill('SIGKILL')
+          await ended
+          const { status, stderr } = bed.run(['delete', '--force', 'a'])
+          assert.deepEqual([status, stderr], [0, ''])
+          assert.equal(bed.run(['list', '-q']).stdout, '')
+        }
+        assert.equal(bed.create('a').status, 0, 'its control group is free again')
+      }),
+    )
 
   test(
     'a failure names the step of the set-up and the object',

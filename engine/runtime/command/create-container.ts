@@ -6,8 +6,9 @@ import { close } from '../../kernel/descriptors.ffi.ts'
 import { becomeSubreaper } from '../../kernel/process.ffi.ts'
 import type { OciSpec } from '../../spec/oci.ts'
 import { filterOf } from '../compiled-filter.ts'
-import { type CreatedProcess, createContainer } from '../create.ts'
+import { createContainer, type SupervisedProcess } from '../create.ts'
 import { runHooks, stateOf } from '../hooks.ts'
+import { createSupervised } from '../init-row.ts'
 import type { CreateRequest } from '../request.ts'
 import { forgetAffinity } from '../scheduling.ts'
 import { validate } from '../validate.ts'
@@ -41,7 +42,7 @@ export function createVerb(containers: Containers, flags: ParsedFlags): number {
   cleanup.defer(reserve(creation))
   const gate = cleanup.adopt(containers.store.openGate(id), close)
   using start = new ProcessStart(creation.spec.process!, creation.options, containers.log)
-  const process = makeProcess(creation, start, gate)
+  const process = makeProcess(createContainer, requestOf(creation, start, gate), containers)
   try {
     start.created(process)
     containers.store.save(recordOf(creation, process.pid))
@@ -64,7 +65,7 @@ export function runVerb(containers: Containers, flags: ParsedFlags): number {
   using start = new ProcessStart(creation.spec.process!, creation.options, containers.log)
   if (!flags.is('no-subreaper')) becomeSubreaper()
   using notify = NotifySocket.open(containers, creation.id)
-  const process = makeProcess(creation, start, undefined)
+  const process = makeProcess(createSupervised, requestOf(creation, start), containers)
   const record = recordOf(creation, process.pid)
   try {
     start.created(process)
@@ -95,7 +96,7 @@ export function runVerb(containers: Containers, flags: ParsedFlags): number {
   return start.follow(process, end, notify)
 }
 
-function letGo({ cgroup }: Creation, process: CreatedProcess): void {
+function letGo({ cgroup }: Creation, process: SupervisedProcess): void {
   try {
     process.start()
   } catch (error) {
@@ -160,28 +161,35 @@ function reserve({ containers, id, cgroupRecord }: Creation): () => void {
   return () => store.forget(id)
 }
 
-function makeProcess(creation: Creation, start: ProcessStart, gate: number | undefined): CreatedProcess {
+function requestOf(creation: Creation, start: ProcessStart, gate?: number): CreateRequest {
   const { containers, id, bundle, spec, cgroup, flags, options } = creation
-  const { log } = containers
-  const request: CreateRequest = {
+  return {
     id,
     spec,
     bundle,
     rootMounts: [],
     cgroup,
     supervised: false,
-    warn: (sentence) => log.warn(sentence),
-    preserved: options.preserved,
+    warn: (sentence) => containers.log.warn(sentence),
+    ...(options.preserved === 0 ? {} : { preserved: options.preserved }),
     unprivileged: containers.settings.rootless,
     ...(start.streams === undefined ? {} : { streams: start.streams }),
     ...(gate === undefined ? {} : { gate }),
     ...keyringOf(creation),
     ...(flags.is('no-pivot') ? { noPivot: true } : {}),
   }
+}
+
+function makeProcess<Process extends SupervisedProcess>(
+  create: (request: CreateRequest) => Process,
+  request: CreateRequest,
+  { log }: Containers,
+): Process {
+  const { spec } = request
   try {
     log.debug('nsexec container setup: forking the container’s process')
     forgetAffinity()
-    const process = createContainer(request)
+    const process = create(request)
     log.debug(`child process in init(): ${process.pid}`)
     for (const [name, milliseconds] of process.steps) log.debug(`init: ${name}: ${milliseconds.toFixed(2)} ms`)
     const filter = filterOf(spec)

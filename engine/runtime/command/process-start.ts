@@ -8,7 +8,7 @@ import { currentPid } from '../../kernel/process.ffi.ts'
 import { leaveNewLines } from '../../kernel/terminal.ffi.ts'
 import { connect, sendDescriptors } from '../../kernel/unix-socket.ffi.ts'
 import type { OciProcess } from '../../spec/oci.ts'
-import type { CreatedProcess } from '../create.ts'
+import type { SupervisedProcess } from '../create.ts'
 import type { StandardStreams } from '../request.ts'
 import type { ParsedFlags } from './flags.ts'
 import { HostTerminal } from './host-terminal.ts'
@@ -117,7 +117,7 @@ export class ProcessStart implements Disposable {
   }
 
   /** The process is there, set up, and has not run yet. */
-  created({ pidfd, master }: CreatedProcess): void {
+  created({ pidfd, master }: SupervisedProcess): void {
     if (this.#pidfdSocket !== undefined) sendDescriptors(this.#pidfdSocket, Buffer.from('pidfd'), [pidfd])
     if (this.#console !== undefined && master !== undefined)
       sendDescriptors(this.#console, Buffer.from('/dev/ptmx'), [master])
@@ -139,7 +139,7 @@ export class ProcessStart implements Disposable {
    * @param ended called between the process's end and the end of its output: what still holds it open must go
    * @param notify what the container says of its readiness
    */
-  follow({ pid, pidfd, master }: CreatedProcess, ended: () => void, notify?: NotifySocket): number {
+  follow({ pid, pidfd, master }: SupervisedProcess, ended: () => void, notify?: NotifySocket): number {
     const common = { pid, pidfd, signals: this.#signals!, log: this.#log, ...(notify === undefined ? {} : { notify }) }
     const terminal = this.#terminal
     const relay = new Relay(
