@@ -28,6 +28,7 @@ export type Settings = {
   root: string
   execRoot: string
   clientMounts: 'own' | 'any'
+  usernsRemap?: string
 }
 
 export type Service = {
@@ -56,6 +57,7 @@ export const daemonWords = (place: string, { root, execRoot, socket, ...settings
   ...[join(place, 'current', 'bin', 'node'), ...leanNode, join(place, 'current', 'main.js'), 'engine'],
   ...['--root', root, '--exec-root', execRoot, '--socket', socket],
   ...['--user', String(settings.user), '--group', String(settings.group), '--client-mounts', settings.clientMounts],
+  ...(settings.usernsRemap === undefined ? [] : ['--userns-remap', settings.usernsRemap]),
 ]
 
 /** Words of a unit file: quotes and backslashes escaped, % and $ doubled; systemd.service(5). */

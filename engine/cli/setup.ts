@@ -7,6 +7,7 @@ import { basename, isAbsolute, join, normalize } from 'node:path'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { EngineError, messageOf } from '../base/errors.ts'
 import { parseHierarchies } from '../cgroup/detect.ts'
+import { readSubordinateIds } from '../lifecycle/remap-files.ts'
 import { loadProfile, removeProfile } from './setup-apparmor.ts'
 import { stopContainers } from './setup-containers.ts'
 import { renewRuntimeImage } from './setup-image.ts'
@@ -41,6 +42,7 @@ export const setupUsage = `Usage: drydock setup VERB
              --user UID       whom the socket belongs to (default: who called sudo)
              --group GID      whose members may use it, too (default: nobody's but root's)
              --client-mounts any  others than root mount any path of this machine (default: own, what they may read)
+             --userns-remap WHO  containers in user namespaces: default, user[:group] or uid[:gid] (default: the machine's ids)
              --socket PATH    (default: /run/drydock/docker.sock)
              --root PATH      state (default: /var/lib/drydock)
              --exec-root PATH state of this boot (default: /run/drydock)
@@ -54,6 +56,7 @@ const flags = {
   user: { type: 'string' },
   group: { type: 'string' },
   'client-mounts': { type: 'string' },
+  'userns-remap': { type: 'string' },
   socket: { type: 'string' },
   root: { type: 'string' },
   'exec-root': { type: 'string' },
@@ -63,6 +66,7 @@ type Flags = {
   user?: string
   group?: string
   'client-mounts'?: string
+  'userns-remap'?: string
   socket?: string
   root?: string
   'exec-root'?: string
@@ -70,7 +74,7 @@ type Flags = {
 }
 
 const flagsOf: Record<string, readonly (keyof Flags)[]> = {
-  install: ['user', 'group', 'client-mounts', 'socket', 'root', 'exec-root'],
+  install: ['user', 'group', 'client-mounts', 'userns-remap', 'socket', 'root', 'exec-root'],
   start: [],
   stop: [],
   status: [],
@@ -131,13 +135,22 @@ function mountsSetting(text: string): 'own' | 'any' {
   return text
 }
 
+/** What the daemon would refuse is refused before anything is changed. The default's ids are set aside when it starts. */
+function remapSetting(who: string): string {
+  if (who !== 'default') readSubordinateIds(who)
+  return who
+}
+
 function settingsFrom(values: Flags): Settings {
   const root = absolute('root', values.root ?? '/var/lib/drydock')
   const execRoot = absolute('exec-root', values['exec-root'] ?? '/run/drydock')
   const socket = absolute('socket', values.socket ?? join(execRoot, 'docker.sock'))
   const user = idNumber('user', values.user ?? process.env.SUDO_UID ?? process.env.PKEXEC_UID ?? '0')
   const group = idNumber('group', values.group ?? '0')
-  return { user, group, clientMounts: mountsSetting(values['client-mounts'] ?? 'own'), socket, root, execRoot }
+  const clientMounts = mountsSetting(values['client-mounts'] ?? 'own')
+  const remap = values['userns-remap']
+  const usernsRemap = remap === undefined ? {} : { usernsRemap: remapSetting(remap) }
+  return { user, group, clientMounts, ...usernsRemap, socket, root, execRoot }
 }
 
 /** What engines were set up with that were installed before there was a choice. */

@@ -259,6 +259,7 @@ test('words that mean nothing are refused', { skip }, async () => {
     [['install', '--user', 'ann'], /user's number/],
     [['install', '--root', 'relative'], /plain absolute path/],
     [['install', '--root', '/a/../b'], /plain absolute path/],
+    [['install', '--userns-remap', 'nobody-such'], /there is no user "nobody-such"/],
     [['install', '--nonsense'], /Unknown option/],
     [['start'], /not installed/],
     [['erase'], /needs --root and --exec-root/],

@@ -53,4 +53,8 @@ test('the words of the daemon name each setting once', () => {
     '--client-mounts',
     'any',
   ])
+  assert.deepEqual(daemonWords('/opt/drydock', { ...settings, usernsRemap: 'ann:1000' }).slice(-2), [
+    '--userns-remap',
+    'ann:1000',
+  ])
 })
