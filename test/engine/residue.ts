@@ -70,8 +70,11 @@ export function groupsOf(ids: Iterable<string>): string[] {
   return [...ids].flatMap((id) => parents.map((parent) => join(parent, id)).filter((path) => existsSync(path)))
 }
 
-/** Reads until it is as wanted: trees are deleted in the background, and a killed process takes its time to go. */
-export async function settled<T>(read: () => T, done: (value: T) => boolean, patience = 10_000): Promise<T> {
+/**
+ * Reads until it is as wanted: trees are deleted in the background, and a killed process takes its time to go. A minute for what
+ * takes milliseconds: in an emulated machine beside others it has taken more than ten seconds.
+ */
+export async function settled<T>(read: () => T, done: (value: T) => boolean, patience = 60_000): Promise<T> {
   const last = Date.now() + patience
   for (;;) {
     const value = read()
@@ -80,7 +83,7 @@ export async function settled<T>(read: () => T, done: (value: T) => boolean, pat
   }
 }
 
-/** The residue once it is what it was, or what it still is after ten seconds. */
+/** The residue once it is what it was, or what it still is after a minute. */
 export function residueLike(engine: TestEngine, before: readonly string[]): Promise<string[]> {
   const text = before.join('\n')
   return settled(

@@ -29,7 +29,7 @@ export const whole: Readonly<Record<string, Partial<Record<Mode, Part>>>> = {
         'test/conformance/{runtime-systemd,runtime-image}.test.ts',
         'test/vm/{systemd-install,apparmor}.test.ts',
       ],
-      minutes: 40,
+      minutes: 15,
     },
   },
 }
