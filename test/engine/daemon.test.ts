@@ -15,7 +15,7 @@ const main = join(import.meta.dirname, '../../engine/main.ts')
 const refused = (words: string[]): { code: number | null; said: string } => {
   const { status, stderr } = spawnSync(process.execPath, [main, 'daemon', ...words], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 120_000,
   })
   return { code: status, said: stderr }
 }
