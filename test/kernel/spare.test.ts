@@ -118,6 +118,8 @@ function stateOf(pid: number): Record<string, unknown> {
 
 test('nothing of a container stays in its shim', { skip }, async () => {
   const pid = await runOne()
+  // It answers first, and closes what it listened at then.
+  assert.equal(await theSpare(), pid)
   const before = stateOf(pid)
   const runs: (() => Promise<{ pid: number }>)[] = [
     async () => ({ pid: await runOne() }),
@@ -130,6 +132,7 @@ test('nothing of a container stays in its shim', { skip }, async () => {
   ]
   for (const [index, run] of runs.entries()) {
     assert.equal((await run()).pid, pid, `container ${index}`)
+    assert.equal(await theSpare(), pid)
     assert.deepEqual(stateOf(pid), before, `after container ${index}`)
   }
 })
