@@ -4,20 +4,21 @@
  */
 import type { Socket } from 'node:net'
 import { EngineError } from '../base/errors.ts'
+import { errorOf } from './failure.ts'
 import {
   type EventFrame,
   encodeFrame,
   FrameReader,
+  type HelloFrame,
   type ShimAnswer,
   type ShimFrame,
   type ShimRequest,
 } from './protocol.ts'
 
 type Waiting = { resolve: (answer: ShimAnswer) => void; reject: (error: Error) => void }
-type Hello = Extract<EventFrame, { event: 'hello' }>
 
 export type ChannelListener = {
-  heard(frame: Exclude<EventFrame, Hello>): void
+  heard(frame: Exclude<EventFrame, HelloFrame>): void
   /** The shim has ended without a word. */
   lost(): void
 }
@@ -31,8 +32,8 @@ export class ControlChannel {
   readonly #socket: Socket
   readonly #frames = new FrameReader()
   readonly #waiting = new Map<number, Waiting>()
-  readonly #hello = Promise.withResolvers<Hello>()
-  #early: Exclude<EventFrame, Hello>[] = []
+  readonly #hello = Promise.withResolvers<HelloFrame>()
+  #early: Exclude<EventFrame, HelloFrame>[] = []
   #listener: ChannelListener | undefined
   #number = 0
   #closed = false
@@ -55,7 +56,7 @@ export class ControlChannel {
   }
 
   /** The shim's first word; rejects where it ends before. */
-  get greeted(): Promise<Hello> {
+  get greeted(): Promise<HelloFrame> {
     return this.#hello.promise
   }
 
@@ -91,7 +92,7 @@ export class ControlChannel {
     if (!('event' in frame)) {
       const waiting = this.#waiting.get(frame.number)
       this.#waiting.delete(frame.number)
-      if ('error' in frame) waiting?.reject(new EngineError(frame.error.kind, frame.error.message))
+      if ('error' in frame) waiting?.reject(errorOf(frame.error))
       else waiting?.resolve(frame.ok)
     } else if (frame.event === 'hello') this.#hello.resolve(frame)
     else if (this.#listener === undefined) this.#early.push(frame)

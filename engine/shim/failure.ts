@@ -4,6 +4,9 @@ import { isNoSpace, noSpace } from '../base/no-space.ts'
 
 export type Failure = { kind: ErrorKind; message: string }
 
+/** The same on the daemon's side. */
+export const errorOf = ({ kind, message }: Failure): EngineError => new EngineError(kind, message)
+
 /** What the daemon says of a shim that cannot be. */
 export const notStarted = (reason: unknown): EngineError =>
   new EngineError(

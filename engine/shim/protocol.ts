@@ -54,6 +54,8 @@ export type EventFrame =
   | { event: 'exit'; exit: ProcessExit }
   | { event: 'exec-exit'; execId: string; exit: ProcessExit }
 
+export type HelloFrame = Extract<EventFrame, { event: 'hello' }>
+
 export type ShimFrame = AnswerFrame | EventFrame
 
 /** A frame may carry an OCI process with a large environment, never more. */

@@ -6,20 +6,18 @@ import { EngineError } from '../base/errors.ts'
 import { timestamp } from '../base/time.ts'
 import type { OciResources } from '../spec/oci.ts'
 import { type ChannelListener, ControlChannel } from './control-channel.ts'
-import { notStarted } from './failure.ts'
+import { errorOf, notStarted } from './failure.ts'
 import { socketName } from './fork-shim.ts'
 import {
   type AnswerFrame,
-  type EventFrame,
   encodeFrame,
   FrameReader,
+  type HelloFrame,
   type ShimAnswer,
   type ShimFrame,
   type ShimRequest,
 } from './protocol.ts'
 import type { AttachStreams, ExecRequest, LogPosition, ProcessExit, RuntimeSpan, Shim } from './shim.ts'
-
-type Hello = Extract<EventFrame, { event: 'hello' }>
 
 /**
  * A process's output, whose end is passed on when its exit is known. The exit comes on the control connection, and of two
@@ -59,14 +57,11 @@ function openSocket(directory: string, socket = new Socket({ allowHalfOpen: true
 }
 
 /**
- * The first frame that `wanted` takes; others before it are dropped, what follows it stays in the socket. Reads without
- * making the stream flow, so that whoever gets the socket decides when it does.
+ * The shim's answer; words before it are dropped, what follows it stays in the socket. Reads without making the stream flow,
+ * so that whoever gets the socket decides when it does.
  */
-function firstFrame<Wanted extends ShimFrame>(
-  socket: Socket,
-  frames: FrameReader,
-  wanted: (frame: ShimFrame) => frame is Wanted,
-): Promise<Wanted> {
+function firstAnswer(socket: Socket): Promise<AnswerFrame> {
+  const frames = new FrameReader()
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       socket.off('readable', look).off('close', refuse).off('error', refuse)
@@ -79,7 +74,7 @@ function firstFrame<Wanted extends ShimFrame>(
       for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
         frames.add(chunk)
       for (let frame = frames.next<ShimFrame>(); frame !== undefined; frame = frames.next<ShimFrame>()) {
-        if (!wanted(frame)) continue
+        if ('event' in frame) continue
         stop()
         // Now, not after a promise: where the other side has ended already, `end` comes in between and the rest is lost.
         const rest = frames.rest()
@@ -91,9 +86,6 @@ function firstFrame<Wanted extends ShimFrame>(
     socket.on('readable', look).once('close', refuse).once('error', refuse)
   })
 }
-
-const errorOf = ({ kind, message }: { kind: EngineError['kind']; message: string }): EngineError =>
-  new EngineError(kind, message)
 
 /** A shim that went without a word: the container's end is a guess. */
 const lostExit = (): ProcessExit => ({ exitCode: 137, exitedAt: timestamp(), oomKilled: false, shimLost: true })
@@ -118,7 +110,7 @@ export class ShimClient implements Shim {
   #pid: number
   #containerPid: number
 
-  private constructor(directory: string, channel: ControlChannel, hello: Hello, owner: ShimOwner) {
+  private constructor(directory: string, channel: ControlChannel, hello: HelloFrame, owner: ShimOwner) {
     this.#directory = directory
     this.#channel = channel
     this.#owner = owner
@@ -259,9 +251,7 @@ export class ShimClient implements Shim {
   async #openStream(request: ShimRequest, via?: Socket): Promise<{ answer: ShimAnswer; stream: Duplex }> {
     const socket = await openSocket(this.#directory, via)
     socket.write(encodeFrame({ number: 1, ...request }))
-    const frames = new FrameReader()
-    const isAnswer = (frame: ShimFrame): frame is AnswerFrame => !('event' in frame)
-    const answer = await firstFrame(socket, frames, isAnswer)
+    const answer = await firstAnswer(socket)
     socket.on('error', () => socket.destroy())
     if ('error' in answer) {
       socket.destroy()

@@ -11,7 +11,7 @@ import { exit, setProcessName } from '../kernel/process.ffi.ts'
 import { failureOf } from './failure.ts'
 import { listenIn, readShimFiles, type Settled, type ShimFiles, settle } from './fork-shim.ts'
 import { encodeFrame, FrameReader, type RequestFrame, type ShimFrame } from './protocol.ts'
-import { Supervisor } from './supervisor.ts'
+import { Supervisor, type SupervisorOptions } from './supervisor.ts'
 
 /** What every shim has of its spawner. */
 export type Inherited = {
@@ -52,7 +52,7 @@ export function live(inherited: Inherited, settled: Settled, assigned = awaitCon
 }
 
 /** A failure of the shim itself is left in the container's directory. */
-function supervise(options: ConstructorParameters<typeof Supervisor>[0]): number | undefined {
+function supervise(options: SupervisorOptions): number | undefined {
   try {
     return new Supervisor(options).run()
   } catch (error) {

@@ -8,7 +8,7 @@ import { EngineError, messageOf } from '../base/errors.ts'
 import { close } from '../kernel/descriptors.ffi.ts'
 import { borrowDescriptor, pidfdOpen } from '../kernel/process.ffi.ts'
 import { ControlChannel, nobody } from './control-channel.ts'
-import { notStarted } from './failure.ts'
+import { errorOf, notStarted } from './failure.ts'
 import { socketName } from './fork-shim.ts'
 import { FrameReader } from './protocol.ts'
 import { sealProgram } from './sealed-node.ts'
@@ -266,5 +266,5 @@ function settle(spawner: Spawner, answer: Exclude<SpawnAnswer, { proven: boolean
   const waiting = spawner.waiting.get(answer.number)
   spawner.waiting.delete(answer.number)
   if ('pid' in answer) waiting?.resolve(answer.pid)
-  else waiting?.reject(notStarted(new EngineError(answer.error.kind, answer.error.message)))
+  else waiting?.reject(notStarted(errorOf(answer.error)))
 }

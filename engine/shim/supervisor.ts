@@ -47,7 +47,7 @@ export type SupervisorOptions = {
   cgroups: CgroupHost
   /** Whether it may have another container after this one. */
   reusable: boolean
-  /** As in ShimStart. */
+  /** As in Inherited of shim-life.ts. */
   filePages: readonly Mapping[]
 }
 
